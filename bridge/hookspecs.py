@@ -1,0 +1,208 @@
+"""The hooks of callbridge, to be read from top to bottom in a minute.
+
+A plugin is an installed distribution with an entry point in the group `callbridge`, whose name is the kind it brings. The
+entry point names a module (or an object) that implements one of the three registration hooks::
+
+    installed             configured                            running
+    ─────────             ──────────                            ───────
+    bridge_sources     ─▶ [sources.NAME]      SourceKind.create ─▶ a Source: read(post), cause_text(…)
+    bridge_connectors  ─▶ [connectors.NAME]   ConnectorKind.create ─▶ an object with bridge_start · bridge_deliver ·
+                                                                      bridge_check · bridge_stop
+    bridge_directories ─▶ [directories.NAME]  DirectoryKind.create ─▶ an object with bridge_lookup
+
+Each configured connector and directory is registered with pluggy under its own name, and the core calls the hook of
+exactly that one, guarded: what one plugin does wrong is never felt by another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import pluggy
+from pydantic import BaseModel
+
+from bridge.errors import DeliveryFailure
+from bridge.http import HttpClient
+from bridge.model import Contact, Delivery, Locale, Number, Post, Reading, Receipt, Scenario, Skip
+
+PROJECT = "callbridge"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Outcome = Receipt | Skip | DeliveryFailure | None
+"""What a connector answers for one delivery. None means delivered, without a receipt. A single delivery raises its
+failure; in a batch, the failure of one member is put in its place."""
+
+
+class NoSettings(BaseModel):
+    """The settings of a kind that has none of its own."""
+
+
+# --- kinds: what a plugin brings ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What the core gives a source: its configured `name`, the zone of the PBX's stamps, the region of its numbers."""
+
+    name: str
+    timezone: ZoneInfo
+    region: str
+
+
+class Source(Protocol):
+    """Understands one PBX's webhook. It is called from several threads at once and keeps no state."""
+
+    def read(self, post: Post) -> Reading | None:
+        """What the post says; None for a probe (answered `ok`, nothing stored).
+
+        Raises `Unreadable` where no call event can be made of it. One bad field never costs the call: what cannot be
+        read is None in the facts, and its text stays in `raw`.
+        """
+
+    def cause_text(self, cause: str, locale: Locale) -> str | None:
+        """Why a call ended, for people; None for a cause this source does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """A PBX this plugin understands. `settings` is the model of the source's own keys in `[sources.NAME]`."""
+
+    name: str
+    create: Callable[[Any, SourceContext], Source]
+    settings: type[BaseModel] = NoSettings
+    scenarios: Mapping[str, Callable[[datetime], Scenario]] = field(default_factory=dict)
+    """Scripted posts by name, each made for a given moment (with a zone), with fresh call ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorContext:
+    """What the core gives a connector.
+
+    `name` is its configured name, `locale` the language of its texts, `timeout` the seconds one `bridge_deliver` may take
+    in all, `http` an HTTP client that keeps to that timeout, `log` a logger that removes configured secrets.
+    """
+
+    name: str
+    locale: Locale
+    timeout: float
+    http: HttpClient
+    log: logging.Logger
+
+
+def one_target(settings: Any) -> Sequence[str]:
+    """The targets of a connector that has only one."""
+    return ("",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorKind:
+    """A destination this plugin can deliver to; any number of connectors of one kind can be configured.
+
+    `create` gets the validated settings and a `ConnectorContext` and returns an object with the hooks below; it raises
+    nothing but `SettingsError` and opens no connection (`bridge_start` may).
+
+    The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets` names
+    the targets of a configured connector (no secrets in the names, stable over restarts), each of which gets every event.
+    `max_batch` > 1 asks for several deliveries at once (the `batch` argument of `bridge_deliver`). `threadsafe = False`
+    means one call at a time. `idempotent` says that a repeated delivery is harmless. `wants_contact` makes deliveries wait
+    (briefly) until the directories have been asked who is calling.
+    """
+
+    name: str
+    create: Callable[[Any, ConnectorContext], object]
+    settings: type[BaseModel] = NoSettings
+    targets: Callable[[Any], Sequence[str]] = one_target
+    max_batch: int = 1
+    threadsafe: bool = True
+    idempotent: bool = False
+    wants_contact: bool = False
+    max_age: float = 24 * 3600.0
+    timeout: float = 10.0
+    concurrency: int = 4
+    rate: str | None = None
+    retry_schedule: Sequence[float] = (5, 30, 120, 600, 1800, 7200, 18000, 36000)
+    order_hold: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryContext:
+    """What the core gives a directory: its configured `name`, seconds it may take, an HTTP client, a logger."""
+
+    name: str
+    timeout: float
+    http: HttpClient
+    log: logging.Logger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryKind:
+    """A place that knows who has a number. `create` returns an object with the hook `bridge_lookup`."""
+
+    name: str
+    create: Callable[[Any, DirectoryContext], object]
+    settings: type[BaseModel] = NoSettings
+
+
+# --- hooks of an installed plugin ---------------------------------------------------------------------------------
+
+
+@hookspec
+def bridge_sources() -> Iterable[SourceKind]:  # type: ignore[empty-body]  # a specification has no body
+    """The PBX kinds this plugin understands."""
+
+
+@hookspec
+def bridge_connectors() -> Iterable[ConnectorKind]:  # type: ignore[empty-body]  # a specification has no body
+    """The connector kinds this plugin brings."""
+
+
+@hookspec
+def bridge_directories() -> Iterable[DirectoryKind]:  # type: ignore[empty-body]  # a specification has no body
+    """The directory kinds this plugin brings."""
+
+
+# --- hooks of one configured connector ----------------------------------------------------------------------------
+
+
+@hookspec
+def bridge_start() -> None:
+    """The bridge starts delivering, in this process. Called once, before the first delivery."""
+
+
+@hookspec(firstresult=True)
+def bridge_deliver(delivery: Delivery, batch: Sequence[Delivery]) -> Outcome | Sequence[Outcome]:
+    """Deliver `delivery`; or, for a kind with `max_batch` > 1, all of `batch` (take the one argument you need).
+
+    Return a `Receipt` (or None) when it has been delivered, `Skip` when the event is not for this connector, and raise a
+    `DeliveryFailure` when it could not be delivered. For a batch return one answer for each member, in its order, with a
+    failure in the place of each that failed; raising fails all of them. Any other exception counts as a temporary failure.
+    At least once: the same event may come again after a crash, with the same `event.id`.
+    """
+
+
+@hookspec(firstresult=True)
+def bridge_check() -> str | None:
+    """Test credentials and target without delivering anything (`callbridge check --online`).
+
+    Return a line for people on success; raise a `DeliveryFailure` that says what to mend.
+    """
+
+
+@hookspec
+def bridge_stop() -> None:
+    """The bridge has stopped delivering: close what `bridge_start` opened. Called once."""
+
+
+# --- hook of one configured directory -----------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def bridge_lookup(number: Number) -> Contact | None:
+    """Who has this number? None where this directory does not know. Any exception counts as not known."""
