@@ -1,0 +1,86 @@
+"""Keeping secrets out of what people read: logs, errors, the record of an attempt."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+SHORTEST = 4
+"""Shorter texts are left alone: they protect nothing, and to replace them would shred every text."""
+
+_LONG = 8
+_WORD = 16
+
+
+class Redactor:
+    """Replaces secrets by `***`, in every form in which they come up. Safe to use from several threads.
+
+    Replaced are the secret itself, its percent-encoded forms, and of a secret that is a URL also its path with the
+    query, its password, and every path segment or query value that looks like a token. Secrets of fewer than
+    `SHORTEST` characters are not replaced.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Replace these from now on, too."""
+        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST}
+        with self._lock:
+            self._forms |= forms
+            if self._forms:
+                # The longest first: a secret may begin with another one.
+                ordered = sorted(self._forms, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(re.escape, ordered)))
+
+    def clean(self, text: str) -> str:
+        """The text without the secrets."""
+        return self._pattern.sub("***", text) if self._pattern else text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    for text in (secret, *_parts_of_url(secret)):
+        yield from (text, quote(text), quote(text, safe=""), quote_plus(text))
+
+
+def _parts_of_url(secret: str) -> Iterator[str]:
+    try:
+        url = urlsplit(secret)
+    except ValueError:
+        return
+    if not url.scheme or not url.netloc:
+        return
+    target = url.path + (f"?{url.query}" if url.query else "")
+    if len(target) >= _LONG:
+        yield target
+    if url.password:
+        yield from (url.password, unquote(url.password))
+    values = [value for _, value in parse_qsl(url.query)]
+    yield from filter(_is_token, [*url.path.split("/"), *values])
+
+
+def _is_token(part: str) -> bool:
+    """Long, and no plain word such as `services` or `webhooks`, which every log may speak of."""
+    plain = part.isalpha() and part.islower() and len(part) < _WORD
+    return len(part) >= _LONG and not plain
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats as another formatter does and cleans what comes out: the message, its arguments and the traceback.
+
+    A filter would be too early, as the traceback becomes text only in the formatter.
+    """
+
+    def __init__(self, redactor: Redactor, inner: logging.Formatter | None = None) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.clean(self._inner.format(record))
