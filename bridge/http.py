@@ -1,21 +1,430 @@
-"""The HTTP client connectors use."""
+"""The HTTP client connectors use: `requests` with an overall deadline, a cap on the answer, and failures in words.
+
+requests' own timeout is per read, so a server that drips one byte a second would hold a thread for ever. Here every
+socket operation of an exchange (name lookup, connecting, TLS, sending, headers, body) is given only what is left of the
+exchange's deadline: the sockets below ask the thread's current `_Exchange` each time. So no thread has to watch, and no
+connection can be cut whose exchange has already ended.
+"""
+
 from __future__ import annotations
-from collections.abc import Mapping
+
+import contextlib
+import functools
+import http.client
+import http.cookiejar
+import importlib.metadata
+import logging
+import math
+import os
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from json import dumps, loads
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+import requests
+import requests.utils
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError
+
+from bridge.errors import Misconfigured, PermanentFailure, TargetGone, TemporaryFailure
+
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are kept, after decoding; what is beyond is dropped."""
+
+_NETWORK_FAULTS = (requests.RequestException, HTTPError, http.client.HTTPException, OSError)
+
+# --- the answer ---------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
+    """What a server answered.
+
+    `headers` is looked up without regard to case; `body` holds the first 64 KiB of the answer, decompressed.
+    """
+
     status: int
     headers: Mapping[str, str]
     body: bytes
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.headers, CaseInsensitiveDict):
+            object.__setattr__(self, "headers", CaseInsensitiveDict(self.headers))
+
     @property
-    def text(self) -> str: ...
-    def json(self) -> Any: ...
-    def raise_for_failure(self) -> None: ...
+    def text(self) -> str:
+        """The body in the charset the server named, else UTF-8; what cannot be decoded is replaced."""
+        content_type = Message()
+        content_type["Content-Type"] = self.headers.get("Content-Type", "")
+        try:
+            return self.body.decode(content_type.get_content_charset("utf-8"), "replace")
+        except (LookupError, ValueError):  # no charset Python knows
+            return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError where it is none."""
+        try:
+            return loads(self.body)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
+
+    def raise_for_failure(self) -> None:
+        """Return for 2xx, else raise what the status means, with `status` and `answer` set.
+
+        Raises `TemporaryFailure` for 408, 425, 429 and 5xx (with the seconds of `Retry-After`), `Misconfigured` for 401
+        and 403, `TargetGone` for 410, and `PermanentFailure` for the rest, redirects among them.
+        """
+        status, answer = self.status, self.text[:500]
+        if 200 <= status <= 299:
+            return
+        said = f"the server answered {_phrase(status)}"
+        if status in (408, 425, 429) or status >= 500:
+            raise TemporaryFailure(said, retry_after=self._retry_after(), status=status, answer=answer)
+        if status in (401, 403):
+            raise Misconfigured(f"{said}; check the address and the credentials", status=status, answer=answer)
+        if status == 410:
+            raise TargetGone(said, status=status, answer=answer)
+        if 300 <= status <= 399:
+            said += "; redirects are not followed: enter the final address"
+        raise PermanentFailure(said, status=status, answer=answer)
+
+    def _retry_after(self) -> float | None:
+        """The seconds `Retry-After` asks to wait; None where it is missing or makes no sense."""
+        value = self.headers.get("Retry-After", "")
+        try:
+            seconds = float(value)
+        except ValueError:
+            until = _date(value)
+            if until is None:
+                return None
+            # The server's clock may be wrong: its own Date cancels that out.
+            now = _date(self.headers.get("Date", "")) or datetime.now(UTC)
+            seconds = (until - now).total_seconds()
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _phrase(status: int) -> str:
+    # The standard's words: the server's own could hold anything.
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _date(value: str) -> datetime | None:
+    """An HTTP date, with a zone; None where it is none."""
+    try:
+        date = parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+# --- one exchange, and the sockets that keep to its deadline ------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and its answer, in one thread. `deadline` is on the monotonic clock, in seconds."""
+
+    deadline: float
+    connected: bool = False
+    sent: bool = False
+    heard: bool = False
+
+    def left(self) -> float:
+        """Seconds until the deadline. Raises TimeoutError where there are none."""
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the deadline has passed")
+        return seconds
+
+    @property
+    def went_stale(self) -> bool:
+        """It went out on a kept connection and not a byte came back: the server may have closed it long ago."""
+        return self.sent and not self.connected and not self.heard
+
+
+_exchange: ContextVar[_Exchange] = ContextVar("callbridge_http_exchange")
+
+
+class _Socket(socket.socket):
+    def recv_into(self, *args: Any) -> int:
+        exchange = _exchange.get()
+        self.settimeout(exchange.left())
+        count = super().recv_into(*args)
+        exchange.heard = exchange.heard or count > 0
+        return count
+
+    def sendall(self, *args: Any) -> None:
+        exchange = _exchange.get()
+        exchange.sent = True
+        self.settimeout(exchange.left())
+        super().sendall(*args)
+
+    def send(self, *args: Any) -> int:  # what sendall of a TLS socket is made of
+        self.settimeout(_exchange.get().left())
+        return super().send(*args)
+
+
+class _TlsSocket(_Socket, ssl.SSLSocket):
+    pass
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self.host, self.port, self.socket_options or ())
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    def connect(self) -> None:
+        self.ssl_context = _tls_context()
+        super().connect()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave the certificates to the one TLS context: requests would load them anew for every connection."""
+
+    def close(self) -> None:
+        # urllib3 leaves this to the garbage collector, which is late where a failure's traceback refers to a pool.
+        for key in self.poolmanager.pools.keys():  # noqa: SIM118  # the container cannot be iterated
+            with contextlib.suppress(KeyError):  # another thread closes too
+                self.poolmanager.pools[key].close()
+        super().close()
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow nothing. (allow_redirects=False would still read the whole answer, however long.)"""
+
+
+@functools.cache  # loading the certificates takes long and they take memory: once is enough for all clients
+def _tls_context() -> ssl.SSLContext:
+    # What the machine trusts (SSL_CERT_FILE and SSL_CERT_DIR count), and what requests brings.
+    context = ssl.create_default_context()
+    context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    context.sslsocket_class = _TlsSocket
+    return context
+
+
+def _connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes]]) -> socket.socket:
+    """A socket connected to the first address of `host` that takes it.
+
+    Its timeout is what is left of the deadline: the TLS handshake keeps to it.
+    """
+    exchange = _exchange.get()
+    exchange.connected = True
+    addresses = _addresses(host, port, exchange.left())
+    failure: OSError | None = None
+    for position, (family, kind, protocol, _, address) in enumerate(addresses):
+        with contextlib.ExitStack() as opened:
+            try:
+                connection = opened.enter_context(_Socket(family, kind, protocol))
+                for option in options:
+                    connection.setsockopt(*option)
+                # A share of what is left, so that one dead address does not use up the time of the next.
+                connection.settimeout(exchange.left() / (len(addresses) - position))
+                connection.connect(address)
+                connection.settimeout(exchange.left())
+            except OSError as error:
+                failure = error
+            else:
+                opened.pop_all()
+                return connection
+    raise failure or OSError("the name has no address")
+
+
+def _addresses(host: str, port: int, seconds: float) -> list[Any]:
+    """What getaddrinfo knows of `host`; it cannot be interrupted, so it runs beside and is left behind when late."""
+    found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            found.put(error)
+        except UnicodeError:  # no name at all, such as "a..b"
+            found.put(LocationParseError("no host name"))
+
+    threading.Thread(target=look_up, name="callbridge-resolve", daemon=True).start()
+    try:
+        result = found.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the name was not resolved in time") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+# --- the request --------------------------------------------------------------------------------------------------
+
+_BAD_ADDRESS = "the address cannot be used; it looks like https://host/path"
+
+
+def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.PreparedRequest:
+    """The request as it will be sent. Raises `Misconfigured`, in words that hold no secret, where there is none."""
+    request = requests.PreparedRequest()
+    try:
+        for name, value in headers.items():
+            name.encode("ascii"), value.encode("latin-1")
+        request.prepare(method, url, headers=headers, data=body)
+    except (UnicodeEncodeError, requests.exceptions.InvalidHeader):
+        raise Misconfigured("a header cannot be sent: names are ASCII, values Latin-1 without line breaks") from None
+    except ValueError:
+        raise Misconfigured(_BAD_ADDRESS) from None
+    return request
+
+
+# --- faults, in words that hold no secret -------------------------------------------------------------------------
+
+
+def _in_words(fault: BaseException, url: str, seconds: float) -> str:
+    """What went wrong and what to do, naming no more of the URL than host and port."""
+    where = urlsplit(url).netloc.rpartition("@")[2]
+    for error in _causes(fault):
+        match error:
+            case ssl.SSLCertVerificationError():
+                return f"the certificate of {where} was refused: {error.verify_message}; check address and certificate"
+            case ssl.SSLError():
+                return f"no TLS connection to {where} ({error.reason}); check that this port speaks https"
+            case socket.gaierror():
+                return f"the name of {where} cannot be resolved; check the address and the name server"
+            case ConnectionRefusedError():
+                return f"{where} refused the connection; check the address and whether the service runs"
+            case TimeoutError() | requests.Timeout():
+                return f"{where} timed out after {seconds:g} s; check that it can be reached and is not overloaded"
+            case ConnectionError() | http.client.IncompleteRead():
+                return f"{where} closed the connection before its answer was complete"
+            case OSError() if error.errno is not None:
+                return f"{where} cannot be reached ({os.strerror(error.errno)}); check the network"
+    return f"{where} gave no answer that is readable HTTP; check the address"
+
+
+def _causes(fault: BaseException | None) -> Iterator[BaseException]:
+    while fault is not None:
+        yield fault
+        fault = fault.__cause__ or fault.__context__
+
+
+# --- the client ---------------------------------------------------------------------------------------------------
+
 
 class HttpClient:
-    def __init__(self, *, timeout: float, connections: int = 4) -> None: ...
-    def request(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None, json: Any = None, form: Mapping[str, str] | None = None, timeout: float | None = None) -> HttpResponse: ...
-    def close(self) -> None: ...
+    """An HTTP client that keeps connections alive and gives every exchange an overall deadline.
+
+    `timeout` is in seconds and covers the whole exchange, from the name lookup to the last byte of the answer. Up to
+    `connections` threads may use it at once. Redirects are not followed, cookies are not kept, proxies and `.netrc` of
+    the environment are not used; certificates are always verified.
+    """
+
+    def __init__(self, *, timeout: float, connections: int = 4) -> None:
+        if timeout <= 0:
+            raise ValueError("timeout must be more than 0 seconds")
+        # urllib3 logs whole URLs, and their paths and queries may be secrets.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        self._timeout = timeout
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(pool_maxsize=connections))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> HttpResponse:
+        """Send a request and return the answer, whatever its status (see `HttpResponse.raise_for_failure`).
+
+        Give one of `body` (bytes as they are), `json` and `form` at most. `timeout`, in seconds, shortens the client's
+        own. User and password in the URL are sent as basic authentication. A request that had no answer at all on a
+        kept connection is sent once more on a fresh one, so it may arrive twice.
+
+        Raises `TemporaryFailure` where the network or the answer is at fault or the time is up, and `Misconfigured`
+        where the URL or a header cannot be used. The messages hold no more of the URL than its host and port.
+        """
+        if sum(content is not None for content in (body, json, form)) > 1:
+            raise TypeError("give one of body, json and form")
+        sent = CaseInsensitiveDict({"User-Agent": self._user_agent, "Accept": "*/*"})
+        if json is not None:
+            body = dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+            sent["Content-Type"] = "application/json"
+        elif form is not None:
+            body = urlencode(form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        sent.update(headers or {})
+        seconds = self._timeout if timeout is None else min(timeout, self._timeout)
+        request = _prepared(method, url, sent, body)
+        token = _exchange.set(_Exchange(time.monotonic() + seconds))
+        try:
+            return self._answer(request)
+        except (LocationValueError, requests.exceptions.InvalidSchema):
+            raise Misconfigured(_BAD_ADDRESS) from None
+        except _NETWORK_FAULTS as fault:
+            # Failure policy: what is wrong between here and the server may pass, so it is temporary. What requests says
+            # of it holds the URL: our words replace it, in the traceback too.
+            raise TemporaryFailure(_in_words(fault, url, seconds)) from None
+        finally:
+            _exchange.reset(token)
+
+    def _answer(self, request: requests.PreparedRequest) -> HttpResponse:
+        exchange = _exchange.get()
+        try:
+            return self._send(request, exchange.left())
+        except _NETWORK_FAULTS:
+            if not exchange.went_stale:
+                raise
+        return self._send(request, exchange.left())  # urllib3 puts a fresh connection in the dead one's place
+
+    def _send(self, request: requests.PreparedRequest, seconds: float) -> HttpResponse:
+        # Leaving the block closes the connection, unless the answer was read to its end and it is back in the pool.
+        with self._session.send(request, stream=True, timeout=seconds, proxies={}) as answer:
+            body = answer.raw.read(MAX_ANSWER + 1, decode_content=True)
+            return HttpResponse(answer.status_code, answer.headers, body[:MAX_ANSWER])
+
+    @functools.cached_property
+    def _user_agent(self) -> str:
+        return f"callbridge/{importlib.metadata.version('callbridge')}"

@@ -1,0 +1,449 @@
+"""The HTTP client against real servers on the loopback interface: connections, deadlines, sizes, broken answers."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import logging
+import re
+import socket
+import ssl
+import struct
+import threading
+import time
+import traceback
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+import trustme
+
+from bridge import HttpClient, TemporaryFailure
+from bridge.http import MAX_ANSWER, _tls_context
+
+Talk = Callable[[socket.socket, int], None]
+"""One side of a conversation: the accepted connection, and how many were accepted before it."""
+
+SOON = 0.25
+"""A deadline in seconds for servers that never keep it."""
+
+
+@contextmanager
+def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server on a free port, as `host:port`; a connection is closed when `talk` is done with it, or at the end."""
+    threads: list[threading.Thread] = []
+    opened: list[socket.socket] = []
+
+    def serve(accepted: socket.socket, number: int) -> None:
+        with accepted, suppress(OSError):  # the client may hang up: that is what is tested
+            connection = tls.wrap_socket(accepted, server_side=True) if tls else accepted
+            with connection:
+                opened.append(connection)
+                talk(connection, number)
+
+    def accept() -> None:
+        with suppress(OSError):  # the listener was shut down
+            while True:
+                connection, _ = listener.accept()
+                threads.append(threading.Thread(target=serve, args=(connection, len(threads))))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            for connection in opened:
+                with suppress(OSError):  # closed already
+                    connection.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One request, head and body; empty where the client hung up."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answer(body: bytes = b"ok", *, status: str = "200 OK", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def answering(reply: bytes, connections: list[int] | None = None) -> Talk:
+    """Answer every request with the same bytes, on kept connections (whose numbers are noted in `connections`)."""
+
+    def talk(connection: socket.socket, number: int) -> None:
+        if connections is not None:
+            connections.append(number)
+        while read_request(connection):
+            connection.sendall(reply)
+
+    return talk
+
+
+@pytest.fixture
+def client() -> Iterator[HttpClient]:
+    with HttpClient(timeout=5) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
+    """A certificate authority the client trusts."""
+    authority, file = trustme.CA(), tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    _tls_context.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield authority
+    _tls_context.cache_clear()
+
+
+def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+def failure_of(client: HttpClient, url: str, **arguments: Any) -> str:
+    with pytest.raises(TemporaryFailure) as caught:
+        client.request("POST", url, **arguments)
+    return str(caught.value)
+
+
+# --- what is sent -------------------------------------------------------------------------------------------------
+
+
+def test_a_request_arrives_as_it_was_given(client: HttpClient) -> None:
+    received: list[bytes] = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        while request := read_request(connection):
+            received.append(request)
+            connection.sendall(answer(b"taken", status="202 Accepted", headers="X-Id: 7\r\nSet-Cookie: a=b\r\n"))
+
+    with serving(talk) as host:
+        response = client.request("put", f"http://user:pass@{host}/a?b=c", headers={"X-Mine": "1"}, body=b"\x00\xff")
+        client.request("POST", f"http://{host}", json={"who": "Ayşe"}, headers={"user-agent": "mine"})
+        client.request("POST", f"http://{host}/", form={"who": "Ayşe & co"})
+    assert (response.status, response.headers["x-id"], response.body) == (202, "7", b"taken")
+    raw, as_json, as_form = received
+    agent = f"callbridge/{importlib.metadata.version('callbridge')}".encode()
+    assert re.match(rb"PUT /a\?b=c HTTP/1.1\r\n(.+\r\n)+\r\n\x00\xff$", raw)
+    assert {b"X-Mine: 1", b"Authorization: Basic dXNlcjpwYXNz", b"User-Agent: " + agent} <= set(raw.split(b"\r\n"))
+    assert b"Cookie" not in as_json + as_form
+    assert (b"callbridge/" in as_json, b"application/json" in as_json) == (False, True)
+    assert as_json.endswith('\r\n\r\n{"who":"Ayşe"}'.encode())
+    assert b"application/x-www-form-urlencoded" in as_form
+    assert as_form.endswith(b"\r\n\r\nwho=Ay%C5%9Fe+%26+co")
+
+
+def test_proxies_of_the_environment_are_not_used(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with serving(answering(answer())) as host:
+        assert client.request("GET", f"http://{host}/").status == 200
+
+
+def test_redirects_are_not_followed_and_their_answer_is_capped(client: HttpClient) -> None:
+    def talk(connection: socket.socket, number: int) -> None:
+        assert read_request(connection)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with serving(talk) as host:
+        response = client.request("POST", f"http://{host}/", body=b"x")
+    assert (response.status, len(response.body)) == (302, MAX_ANSWER)
+
+
+# --- connections --------------------------------------------------------------------------------------------------
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+ZIPPED = answer(gzip.compress(b"ok"), headers="Content-Encoding: gzip\r\n")
+
+
+@pytest.mark.parametrize("reply", [answer(), CHUNKED, ZIPPED, answer(b"x" * MAX_ANSWER)])
+def test_a_connection_is_kept_and_used_again(client: HttpClient, reply: bytes) -> None:
+    connections: list[int] = []
+    with serving(answering(reply, connections)) as host:
+        for _ in range(3):
+            assert client.request("POST", f"http://{host}/", body=b"x").body in (b"ok", b"x" * MAX_ANSWER)
+    assert connections == [0]
+
+
+def test_as_many_threads_as_connections_share_a_client() -> None:
+    connections: list[int] = []
+    with (
+        serving(answering(answer(), connections)) as host,
+        HttpClient(timeout=5, connections=4) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        url = f"http://{host}/"
+        statuses = list(pool.map(lambda number: client.request("POST", url, body=b"%d" % number).status, range(80)))
+    assert statuses == [200] * 80
+    assert len(connections) <= 4
+
+
+def test_a_kept_connection_that_went_dead_is_replaced_by_a_fresh_one(client: HttpClient) -> None:
+    received: list[int] = []
+    both, hung_up = threading.Barrier(2), threading.Event()
+
+    def talk(connection: socket.socket, number: int) -> None:
+        while read_request(connection):
+            received.append(number)
+            if number < 2:
+                if received.count(number) == 2:
+                    return
+                both.wait(5)
+            connection.sendall(answer())
+        hung_up.set()
+
+    with serving(talk) as host, ThreadPoolExecutor(2) as pool:
+        url = f"http://{host}/"
+        assert [response.status for response in pool.map(client.request, ["POST"] * 2, [url] * 2)] == [200, 200]
+        assert client.request("POST", url).status == 200
+        client.close()
+        assert hung_up.wait(5)
+    # Two connections are kept; the one that is tried is dead, and the other is not trusted either.
+    assert (sorted(received[:2]), received[2] in (0, 1), received[3:]) == ([0, 1], True, [2])
+
+
+def test_a_fresh_connection_without_an_answer_is_a_failure_at_once(client: HttpClient) -> None:
+    received: list[bytes] = []
+    with serving(lambda connection, _: received.append(read_request(connection))) as host:
+        assert "closed the connection" in failure_of(client, f"http://{host}/")
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize("broken", [b"HTTP/1.", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok"])
+def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(client: HttpClient, broken: bytes) -> None:
+    received: list[int] = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        for reply in (answer(), broken):
+            assert read_request(connection)
+            received.append(number)
+            connection.sendall(reply)
+
+    with serving(talk) as host:
+        assert client.request("GET", f"http://{host}/").status == 200
+        assert "127.0.0.1" in failure_of(client, f"http://{host}/")
+    assert received == [0, 0]
+
+
+# --- the deadline -------------------------------------------------------------------------------------------------
+
+
+def dripping(start: bytes, piece: bytes) -> Talk:
+    """Answer with `start`, then slowly with one `piece` after the other until the client hangs up."""
+
+    def talk(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        connection.settimeout(0.02)
+        while True:
+            connection.sendall(piece)
+            with suppress(TimeoutError):
+                if not connection.recv(1):
+                    return
+
+    return talk
+
+
+DRIP_A_HEADER = dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")
+DRIP_A_BODY = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"x")
+DRIP_INTERIM_ANSWERS = dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def say_nothing(connection: socket.socket, number: int) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def after_the_first(talk: Talk) -> Talk:
+    """Serve one request well, so that the second comes on a kept connection."""
+
+    def both(connection: socket.socket, number: int) -> None:
+        assert read_request(connection)
+        connection.sendall(answer())
+        talk(connection, number)
+
+    return both
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert SOON * 0.9 < time.monotonic() - started < SOON + 1
+
+
+@pytest.mark.parametrize("talk", [DRIP_A_HEADER, DRIP_A_BODY, DRIP_INTERIM_ANSWERS, say_nothing])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_deadline_ends_what_drips(client: HttpClient, authority: trustme.CA, scheme: str, talk: Talk) -> None:
+    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
+    with serving(talk, tls) as host, bounded():
+        said = failure_of(client, f"{scheme}://{host}/", timeout=SOON)
+    assert said.startswith(f"{host} timed out after {SOON} s")
+
+
+@pytest.mark.parametrize("talk", [DRIP_A_HEADER, DRIP_A_BODY, say_nothing])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_deadline_holds_on_a_kept_connection(
+    client: HttpClient, authority: trustme.CA, scheme: str, talk: Talk
+) -> None:
+    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
+    with serving(after_the_first(talk), tls) as host:
+        url = f"{scheme}://{host}/"
+        assert client.request("POST", url).status == 200
+        with bounded():
+            assert "timed out after" in failure_of(client, url, timeout=SOON)
+        # The connection that was cut is not used again: a fresh one is answered.
+        assert client.request("POST", url).status == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_deadline_ends_sending_to_a_server_that_does_not_read(
+    client: HttpClient, authority: trustme.CA, scheme: str
+) -> None:
+    done = threading.Event()
+    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
+
+    def read_nothing(connection: socket.socket, number: int) -> None:
+        done.wait(5)
+
+    with serving(read_nothing, tls) as host:
+        with bounded():
+            assert "timed out after" in failure_of(client, f"{scheme}://{host}/", body=bytes(9_000_000), timeout=SOON)
+        done.set()
+
+
+def test_the_deadline_ends_a_tls_handshake_that_is_not_answered(client: HttpClient) -> None:
+    with serving(say_nothing) as host, bounded():
+        assert "timed out after" in failure_of(client, f"https://{host}/", timeout=SOON)
+
+
+def test_a_request_can_shorten_the_deadline_and_not_extend_it() -> None:
+    with serving(say_nothing) as host, HttpClient(timeout=SOON) as client, bounded():
+        failure_of(client, f"http://{host}/", timeout=60)
+
+
+def test_a_dead_address_does_not_use_up_the_time_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A listener whose queue is full answers no further connection.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as dead, serving(answering(answer())) as host:
+        address = dead.getsockname()
+        with socket.create_connection(address), HttpClient(timeout=2 * SOON) as client:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+            found = [(*kind, address), (*kind, ("127.0.0.1", int(host.split(":")[1])))]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            assert client.request("GET", "http://chat.example/").status == 200
+
+
+# --- the size of an answer ----------------------------------------------------------------------------------------
+
+
+def test_an_endless_answer_is_cut_and_its_connection_closed(client: HttpClient) -> None:
+    numbers: list[int] = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        numbers.append(number)
+        assert read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with serving(talk) as host:
+        bodies = [client.request("GET", f"http://{host}/").body for _ in range(2)]
+    assert bodies == [b"x" * MAX_ANSWER] * 2
+    assert numbers == [0, 1]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_gzip_bomb_costs_little_memory(client: HttpClient, layers: int) -> None:
+    bomb = bytes(30_000_000)
+    for _ in range(layers):
+        bomb = gzip.compress(bomb)
+    encodings = ", ".join(["gzip"] * layers)
+    with serving(answering(answer(bomb, headers=f"Content-Encoding: {encodings}\r\n"))) as host:
+        tracemalloc.start()
+        try:
+            assert client.request("GET", f"http://{host}/").body == bytes(MAX_ANSWER)
+            assert tracemalloc.get_traced_memory()[1] < 3_000_000
+        finally:
+            tracemalloc.stop()
+
+
+# --- faults, in words ---------------------------------------------------------------------------------------------
+
+
+def reset(connection: socket.socket, number: int) -> None:
+    read_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("talk", "said"),
+    [
+        (reset, "closed the connection before its answer was complete"),
+        (lambda *_: None, "closed the connection"),
+        (answering(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), "no answer that is readable HTTP"),
+        (answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbroken\r\n"), "closed|readable"),
+        (answering(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"), "readable"),
+        (answering(answer(b"no gzip", headers="Content-Encoding: gzip\r\n")), "readable"),
+    ],
+)
+def test_a_broken_answer_is_temporary_and_told_in_words(client: HttpClient, talk: Talk, said: str) -> None:
+    with serving(talk) as host:
+        message = failure_of(client, f"http://{host}/", body=b"x")
+    assert message.startswith(host)
+    assert re.search(said, message)
+
+
+def test_a_trusted_certificate_is_accepted(client: HttpClient, authority: trustme.CA) -> None:
+    with serving(answering(answer()), server_tls(authority, "127.0.0.1")) as host:
+        assert client.request("GET", f"https://{host}/").status == 200
+
+
+@pytest.mark.parametrize(("trusted", "name"), [(True, "elsewhere.example"), (False, "127.0.0.1")])
+def test_a_wrong_certificate_is_refused(client: HttpClient, authority: trustme.CA, trusted: bool, name: str) -> None:
+    with serving(answering(answer()), server_tls(authority if trusted else trustme.CA(), name)) as host:
+        said = failure_of(client, f"https://{host}/")
+    assert re.match(f"the certificate of {host} was refused: .*{'mismatch' if trusted else 'issuer'}", said)
+
+
+def test_a_server_without_tls_is_told(client: HttpClient) -> None:
+    with serving(lambda connection, _: connection.sendall(answer())) as host:
+        assert f"no TLS connection to {host}" in failure_of(client, f"https://{host}/")
+
+
+@pytest.mark.parametrize("talk", [reset, answering(answer(headers="no header\r\n"))])
+def test_no_secret_is_in_a_message_a_traceback_or_a_log(
+    client: HttpClient, talk: Talk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret, told = "s3" + "cret", ""
+    with serving(talk) as host:
+        url = f"http://user:{secret}@{host}/{secret}?token={secret}"
+        try:
+            client.request("POST", url, headers={"X-Key": secret}, body=secret.encode())
+        except TemporaryFailure as failure:
+            told = "".join(traceback.format_exception(failure)) + repr(failure)
+    assert secret not in told + caplog.text
