@@ -32,8 +32,8 @@ class BridgeError(Exception):
 class Fault:
     """One thing wrong with the configuration.
 
-    `path` is the dotted key (`connectors.missed_to_slack.webhook_url`; empty where no key is meant), `message` says what
-    is wrong and what to do.
+    `path` is the dotted key (`connectors.missed_to_slack.webhook_url`; empty where no key is meant), `message` says
+    what is wrong and what to do.
     """
 
     path: str

@@ -1,7 +1,7 @@
 """The hooks of callbridge, to be read from top to bottom in a minute.
 
-A plugin is an installed distribution with an entry point in the group `callbridge`, whose name is the kind it brings. The
-entry point names a module (or an object) that implements one of the three registration hooks::
+A plugin is an installed distribution with an entry point in the group `callbridge`, whose name is the kind it brings.
+The entry point names a module (or an object) that implements one of the three registration hooks::
 
     installed             configured                            running
     ─────────             ──────────                            ───────
@@ -85,8 +85,8 @@ class SourceKind:
 class ConnectorContext:
     """What the core gives a connector.
 
-    `name` is its configured name, `locale` the language of its texts, `timeout` the seconds one `bridge_deliver` may take
-    in all, `http` an HTTP client that keeps to that timeout, `log` a logger that removes configured secrets.
+    `name` is its configured name, `locale` the language of its texts, `timeout` the seconds one `bridge_deliver` may
+    take in all, `http` an HTTP client that keeps to that timeout, `log` a logger that removes configured secrets.
     """
 
     name: str
@@ -96,7 +96,7 @@ class ConnectorContext:
     log: logging.Logger
 
 
-def one_target(settings: Any) -> Sequence[str]:
+def one_target(_settings: Any) -> Sequence[str]:
     """The targets of a connector that has only one."""
     return ("",)
 
@@ -108,11 +108,11 @@ class ConnectorKind:
     `create` gets the validated settings and a `ConnectorContext` and returns an object with the hooks below; it raises
     nothing but `SettingsError` and opens no connection (`bridge_start` may).
 
-    The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets` names
-    the targets of a configured connector (no secrets in the names, stable over restarts), each of which gets every event.
-    `max_batch` > 1 asks for several deliveries at once (the `batch` argument of `bridge_deliver`). `threadsafe = False`
-    means one call at a time. `idempotent` says that a repeated delivery is harmless. `wants_contact` makes deliveries wait
-    (briefly) until the directories have been asked who is calling.
+    The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets`
+    names the targets of a configured connector (no secrets in the names, stable over restarts), each of which gets
+    every event. `max_batch` > 1 asks for several deliveries at once (the `batch` argument of `bridge_deliver`).
+    `threadsafe = False` means one call at a time. `idempotent` says that a repeated delivery is harmless.
+    `wants_contact` makes deliveries wait (briefly) until the directories have been asked who is calling.
     """
 
     name: str
@@ -180,10 +180,10 @@ def bridge_start() -> None:
 def bridge_deliver(delivery: Delivery, batch: Sequence[Delivery]) -> Outcome | Sequence[Outcome]:
     """Deliver `delivery`; or, for a kind with `max_batch` > 1, all of `batch` (take the one argument you need).
 
-    Return a `Receipt` (or None) when it has been delivered, `Skip` when the event is not for this connector, and raise a
-    `DeliveryFailure` when it could not be delivered. For a batch return one answer for each member, in its order, with a
-    failure in the place of each that failed; raising fails all of them. Any other exception counts as a temporary failure.
-    At least once: the same event may come again after a crash, with the same `event.id`.
+    Return a `Receipt` (or None) when it has been delivered, `Skip` when the event is not for this connector, and
+    raise a `DeliveryFailure` when it could not be delivered. For a batch return one answer for each member, in its
+    order, with a failure in the place of each that failed; raising fails all of them. Any other exception counts as a
+    temporary failure. At least once: the same event may come again after a crash, with the same `event.id`.
     """
 
 

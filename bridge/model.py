@@ -73,11 +73,12 @@ class Number(Record):
 class Call(Record):
     """What is known of a call once an event has been merged into it.
 
-    Times carry a zone (the PBX's). Whole seconds: `talk_seconds` from the answer to the end (0 where nobody answered, None
-    while it is not known), `wait_seconds` from the start until someone answered or, where nobody did, until the end,
-    `queue_wait_seconds` as the PBX counted them. `rang` lists every extension that rang, sorted; `dialed_user` is the
-    extension of the event at hand. `answered_at` is None where a machine took the call and nobody did. `hung_up_by` is
-    `caller`, `callee` or what the PBX said. `cause` is the PBX's name, `cause_text` its text in the configured locale.
+    Times carry a zone (the PBX's). Whole seconds: `talk_seconds` from the answer to the end (0 where nobody answered,
+    None while it is not known), `wait_seconds` from the start until someone answered or, where nobody did, until the
+    end, `queue_wait_seconds` as the PBX counted them. `rang` lists every extension that rang, sorted; `dialed_user`
+    is the extension of the event at hand. `answered_at` is None where a machine took the call and nobody did.
+    `hung_up_by` is `caller`, `callee` or what the PBX said. `cause` is the PBX's name, `cause_text` its text in the
+    configured locale.
     """
 
     id: str
@@ -115,7 +116,8 @@ class Contact(Record):
 
 
 class CallData(Record):
-    """What an event of a call carries. `raw` is every field as it came; `received_at` is when the bridge got the post."""
+    """What an event of a call carries. `raw` is every field as it came; `received_at` is when the bridge got the
+    post."""
 
     source: str
     tenant: str | None
@@ -128,8 +130,8 @@ class CallData(Record):
 class Trouble(Record):
     """A trouble of the bridge itself.
 
-    `connector` or `source` names whom it is about, `reason` says what happened (for people, no secrets), `count` how many
-    deliveries died since the last such event (of `bridge.delivery_dead`).
+    `connector` or `source` names whom it is about, `reason` says what happened (for people, no secrets), `count` how
+    many deliveries died since the last such event (of `bridge.delivery_dead`).
     """
 
     connector: str | None = None
@@ -189,8 +191,8 @@ class Event(Record):
 class Post:
     """One HTTP post of a PBX.
 
-    `fields` are the form fields (or the top level of a JSON object, as text), decoded and otherwise as they came; `body`
-    is the raw body, for a PBX that posts something else. `received_at` carries a zone.
+    `fields` are the form fields (or the top level of a JSON object, as text), decoded and otherwise as they came;
+    `body` is the raw body, for a PBX that posts something else. `received_at` carries a zone.
     """
 
     fields: Fields
@@ -235,9 +237,9 @@ class Reading:
 
     `connected` is evidence in this very post of whether a person took the call: True, False, or None where it says
     nothing. `flag` is the PBX's own word for the same, already read as "was answered". `taken_over` says that this leg
-    ended because another took the call over; `cleared` that the call was ended in the normal way (which, after an answer,
-    means that it was answered). `flag_hint` is the advice shown to the operator when flags contradict the evidence: which
-    setting would fix it.
+    ended because another took the call over; `cleared` that the call was ended in the normal way (which, after an
+    answer, means that it was answered). `flag_hint` is the advice shown to the operator when flags contradict the
+    evidence: which setting would fix it.
     """
 
     kind: ReadingKind
@@ -263,7 +265,7 @@ class Delivery:
     only one). `event.id` is the same on every try.
     """
 
-    id: int
+    id: str
     connector: str
     target: str
     attempt: int

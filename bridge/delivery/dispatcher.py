@@ -1,0 +1,222 @@
+"""The dispatcher feeds every connector's lane with what is due, when it is due, and sees to what time brings about.
+
+It sleeps until something happens: a delivery that could not be leased as it was stored, an outcome, a change by another
+process, or the next moment something is due. It does not poll.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.delivery.lane import Lane
+from bridge.errors import StoreError
+from bridge.health import TELL_EVERY
+from bridge.store import Claim, ClaimRequest, Leasing, Store
+
+TICK = 1.0
+"""Seconds between two looks at what only time brings about: age, hanging calls, silence."""
+PATIENCE = 30.0
+"""Seconds without a round after which the dispatcher counts as stuck."""
+
+_log = logging.getLogger("callbridge.delivery")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What the dispatcher knows of a lane's backlog: when something is due (None: nothing waits), as wall-clock time.
+    `blocked`: something is due and waits for an earlier event of its call, so a completion may free it."""
+
+    due_at: float | None = 0.0
+    blocked: bool = False
+
+    def no_later_than(self, at: float) -> None:
+        if self.due_at is None or at < self.due_at:
+            self.due_at = at
+
+
+def leasing(token: str, lanes: Mapping[str, Lane]) -> Leasing:
+    """How the store may lease deliveries to this process as it stores them: into lanes that have room."""
+    return Leasing(
+        token=token,
+        room=lambda name: lanes[name].fresh_room() if name in lanes else 0,
+        seconds=lambda name: lanes[name].lease_seconds,
+    )
+
+
+class Dispatcher:
+    """Feeds the lanes under the lease token of this process. `ages` has the `max_age` (seconds) of every connector
+    whose deliveries can expire, also of failed ones; `tasks` are run once a tick."""
+
+    def __init__(
+        self,
+        store: Store,
+        token: str,
+        lanes: Mapping[str, Lane],
+        ages: Mapping[str, float],
+        tasks: Sequence[Callable[[], Iterable[str]]] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._token = token
+        self._ages = ages
+        self._tasks = tasks
+        self._clock = clock
+        self._lanes = lanes
+        self._waiting: dict[str, _Waiting] = {}
+        self._wake = threading.Event()
+        self._foreign = True
+        self._stopping = False
+        self._round_at = time.monotonic()
+        self._next_tick = 0.0
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Start feeding the lanes there are by now."""
+        self._waiting = {name: _Waiting() for name in self._lanes}
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Claim no more, let calls under way end within `seconds`, and give everything else back."""
+        deadline = time.monotonic() + seconds
+        self._stopping = True
+        self._wake.set()
+        for lane in self._lanes.values():
+            lane.stop()
+        for lane in self._lanes.values():
+            lane.wait_idle(deadline)
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        """Deliver what was leased to this process as it was stored."""
+        for claim in claims:
+            self._lanes[claim.connector].push([claim], fresh=True)
+
+    def nudge(self, connectors: Iterable[str]) -> None:
+        """Something is due for these connectors."""
+        for name in connectors:
+            if name in self._waiting:
+                self._waiting[name].due_at = 0.0
+                self._wake.set()
+
+    def notice_foreign_write(self) -> None:
+        """Another process has written: anything may be due, and connectors may be paused or resumed."""
+        self._foreign = True
+        self._wake.set()
+
+    def done(self, lane: Lane, told: frozenset[str], retry_at: float | None) -> None:
+        """A lane has recorded outcomes; the earliest retry among them is due at `retry_at`."""
+        waiting = self._waiting[lane.name]
+        if retry_at is not None:
+            waiting.no_later_than(retry_at)
+        if waiting.blocked:
+            waiting.due_at = 0.0
+        if waiting.due_at is not None:
+            self._wake.set()
+        self.nudge(told)
+
+    def trouble(self) -> str | None:
+        """Why nothing is dispatched, for `/readyz`; None where all is well."""
+        if not self._thread.is_alive():
+            return "the dispatcher does not run"
+        if time.monotonic() - self._round_at > PATIENCE:
+            return "the dispatcher is stuck"
+        return None
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """The lanes by connector."""
+        return self._lanes
+
+    def _run(self) -> None:
+        was_down = False
+        pause = 0.0
+        while not self._stopping:
+            self._wake.wait(pause)
+            self._wake.clear()
+            self._round_at = time.monotonic()
+            try:
+                pause = self._round()
+                if was_down:
+                    _log.warning("the store works again")
+                was_down = False
+            except StoreError as error:
+                # Failure policy: what is due stays due. Say it once, and look again in a moment.
+                if not was_down and not self._stopping:
+                    _log.error("nothing can be dispatched: %s", error)
+                was_down, pause = True, TICK
+            except Exception:  # noqa: BLE001  # a fault here must not end dispatching for good
+                _log.exception("a round of dispatching failed")
+                pause = TICK
+
+    def _round(self) -> float:
+        """Feed every lane that has something due; returns how long to sleep."""
+        if self._foreign:
+            self._foreign = False
+            healths = self._store.healths()
+            for name, lane in self._lanes.items():
+                lane.learn(healths.get(name, lane.health))
+                self._waiting[name].due_at = 0.0
+        sleep = min((self._feed(lane) for lane in self._lanes.values()), default=60.0)
+        return min(sleep, self._tick())
+
+    def _feed(self, lane: Lane) -> float:
+        """Claim what is due for a lane, as far as it has room; returns how long it can do without."""
+        waiting = self._waiting[lane.name]
+        now = self._clock()
+        if waiting.due_at is None:
+            return 60.0
+        if waiting.due_at > now:
+            return waiting.due_at - now
+        turn = lane.next_turn()
+        room = lane.backlog_room()
+        if room == 0:
+            # A completion nudges; a cool-down, a probe or a rate limit ends by itself.
+            return min(max(turn, 0.005), 60.0) if turn is not None else 60.0
+        waiting.due_at, waiting.blocked = None, False
+        completions = lane.completions
+        probe = lane.health.admits(now) == "one"
+        claimed = self._store.claim(ClaimRequest(lane.name, room, self._token, lane.lease_seconds, now, probe))
+        lane.push(claimed.claims, fresh=False)
+        waiting.blocked = claimed.blocked
+        if claimed.next_due is not None:
+            waiting.no_later_than(claimed.next_due)
+        if claimed.blocked:
+            # A completion frees it, or the end of an `order_hold`, which nothing tells of.
+            waiting.no_later_than(now if lane.completions != completions else now + TICK)
+        if len(claimed.claims) == room:
+            waiting.no_later_than(now)
+        return max(0.0, waiting.due_at - now) if waiting.due_at is not None else 60.0
+
+    def _tick(self) -> float:
+        now = time.monotonic()
+        if now < self._next_tick:
+            return self._next_tick - now
+        self._next_tick = now + TICK
+        for lane in self._lanes.values():
+            lane.give_up_hung()
+        self._expire()
+        self._tell_dead()
+        for task in self._tasks:
+            self.nudge(task())
+        return TICK
+
+    def _expire(self) -> None:
+        now = self._clock()
+        oldest = self._store.oldest_waiting(self._ages)
+        for name, fresh_from in oldest.items():
+            if fresh_from < now - self._ages[name]:
+                self._store.expire(name, now - self._ages[name])
+                self.nudge([name])
+
+    def _tell_dead(self) -> None:
+        now = self._clock()
+        for lane in self._lanes.values():
+            told_at = lane.health.dead_told_at
+            if lane.health.dead_untold and (told_at is None or now - told_at >= TELL_EVERY):
+                self.nudge(self._store.tell_dead())
+                self._foreign = True  # read the healths anew
+                return

@@ -1,0 +1,338 @@
+"""One connector's lane: what this process has claimed for it, and the threads that deliver it.
+
+What has just come in goes before a backlog. A connector that fails, hangs or floods fills its own lane and no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.contacts import Directories
+from bridge.delivery.pace import Pace
+from bridge.delivery.verdict import Judge
+from bridge.errors import DeliveryFailure, StoreError, TemporaryFailure
+from bridge.health import Health
+from bridge.hookspecs import Outcome
+from bridge.model import Contact, Delivery, Event, Receipt, Skip
+from bridge.plugins import LoadedConnector
+from bridge.store import Claim, Ending, Store
+
+HANG_GRACE = 5.0
+"""Seconds a call may run past its timeout before its thread is given up."""
+LEASE_MARGIN = 10.0
+"""Seconds a lease outlasts the longest call, for recording its outcome."""
+MOST_ABANDONED = 16
+"""Threads a connector may leave hanging before it gets no more."""
+
+Observe = Callable[[str, str, float], None]
+"""Told of each attempt: connector, outcome, seconds."""
+
+
+OnDone = Callable[["Lane", frozenset[str], float | None], None]
+"""Called after outcomes have been recorded: the lane, which connectors are owed an event because of it, and when the
+earliest of the deliveries that stay pending is due (seconds since the epoch)."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A call of the connector that is under way. Whoever takes it (`claim_end`) says how it ended, and nobody else."""
+
+    claims: Sequence[Claim]
+    started_at: float
+    began: float
+    taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        return self.taken.acquire(blocking=False)
+
+
+class Lane:
+    """Delivers for one connector. `deliver` is its hook; `clean` removes secrets from what is kept."""
+
+    def __init__(
+        self,
+        connector: LoadedConnector,
+        deliver: Callable[..., object],
+        store: Store,
+        directories: Directories,
+        clean: Callable[[str], str],
+        on_done: OnDone,
+        observe: Observe,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = connector.name
+        self.policy = connector.policy
+        self.health = Health()
+        self.lease_seconds = 2 * (self.policy.timeout + HANG_GRACE) + LEASE_MARGIN
+        self.completions = 0
+        self._kind = connector.kind
+        self._deliver = deliver
+        self._store = store
+        self._directories = directories
+        self._judge = Judge(self.policy, clean)
+        self._on_done = on_done
+        self._observe = observe
+        self._clock = clock
+        self._monotonic = monotonic
+        self._pace = Pace(self.policy.rate)
+        self._fresh: deque[tuple[Claim, float]] = deque()
+        self._backlog: deque[tuple[Claim, float]] = deque()
+        self._changed = threading.Condition()
+        self._runs: set[_Run] = set()
+        self._idle = 0
+        self._threads = 0
+        self._abandoned = 0
+        self._stopping = False
+        self._log = logging.getLogger(f"callbridge.connectors.{connector.name}")
+
+    # --- what the dispatcher asks -------------------------------------------------------------------------------
+
+    def fresh_room(self) -> int:
+        """How many deliveries may be leased to this lane as they come in."""
+        if self._stopping or self.is_hung or self.health.admits(self._clock()) != "all":
+            return 0
+        return max(0, min(8 * self.policy.concurrency - len(self._fresh), self._allowed()))
+
+    def backlog_room(self) -> int:
+        """How many deliveries that wait may be claimed for this lane now."""
+        with self._changed:
+            held = len(self._backlog) + len(self._fresh)
+            admission = "none" if self._stopping or self.is_hung else self.health.admits(self._clock())
+            if admission == "all":
+                return max(0, min(2 * self.policy.concurrency * self.policy.max_batch - held, self._allowed()))
+            return 1 if admission == "one" and not held and not self._runs else 0
+
+    def next_turn(self) -> float | None:
+        """Seconds until a rate limit or a cool-down lets something through; None where neither is waited for."""
+        now = self._clock()
+        if self.health.admits(now) == "none":
+            at = self.health.admits_at()
+            return None if at is None else at - now
+        return self._pace.wait(self._monotonic()) or None
+
+    def push(self, claims: Sequence[Claim], *, fresh: bool) -> None:
+        """Take claims that were leased just now for `lease_seconds`."""
+        until = self._monotonic() + self.lease_seconds
+        if self._stopping:
+            self._release(claims)
+            return
+        with self._changed:
+            queue = self._fresh if fresh else self._backlog
+            queue.extend((claim, until) for claim in claims)
+            for _ in range(min(len(claims) - self._idle, self.policy.concurrency - self._threads)):
+                self._start_thread()
+            self._changed.notify(len(claims))
+
+    def give_up_hung(self) -> None:
+        """Record calls that run far past their timeout as failed, and replace their threads.
+
+        Failure policy: a thread cannot be killed. It is left behind; if it ever returns, it finds its run taken and
+        ends.
+        """
+        limit = self.policy.timeout + HANG_GRACE
+        for run in [run for run in tuple(self._runs) if self._monotonic() - run.began > limit]:
+            if run.take():
+                with self._changed:
+                    self._runs.discard(run)
+                    self._threads -= 1
+                    self._abandoned += 1
+                    if self._abandoned < MOST_ABANDONED:
+                        self._start_thread()
+                self._log.error("a call did not return within %.0f s: its thread is given up", limit)
+                failure = TemporaryFailure(f"the connector did not return within {limit:.0f} s")
+                self._conclude(run, [failure] * len(run.claims), [None] * len(run.claims))
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether so many calls hang that the connector gets no more threads."""
+        return self._abandoned >= MOST_ABANDONED and self._threads == 0
+
+    def stop(self) -> None:
+        """Take no more; what is queued is given back, what is under way goes on (see `wait_idle`)."""
+        with self._changed:
+            self._stopping = True
+            queued = [claim for claim, _ in (*self._fresh, *self._backlog)]
+            self._fresh.clear()
+            self._backlog.clear()
+            self._changed.notify_all()
+        self._release(queued)
+
+    def wait_idle(self, deadline: float) -> None:
+        """Wait until nothing is under way, or until `deadline` (monotonic), and then give the rest back."""
+        with self._changed:
+            while self._runs and (left := deadline - self._monotonic()) > 0:
+                self._changed.wait(left)
+            late = [run for run in self._runs if run.take()]
+        self._release([claim for run in late for claim in run.claims])
+
+    def learn(self, health: Health) -> None:
+        """Take in how the connector does; what is older than what is known is old news."""
+        with self._changed:
+            if health.version >= self.health.version:
+                self.health = health
+
+    # --- the threads --------------------------------------------------------------------------------------------
+
+    def _allowed(self) -> int:
+        room = self._pace.room(self._monotonic())
+        return 1_000_000 if room is None else room
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name=f"deliver-{self.name}", daemon=True).start()
+
+    def _work(self) -> None:
+        while (run := self._begin()) is not None:
+            if not self._run(run):
+                return  # given up in the meantime: another thread has taken this one's place
+
+    def _begin(self) -> _Run | None:
+        """The next deliveries to try, as a run; None when the lane stops."""
+        while True:
+            with self._changed:
+                while not self._fresh and not self._backlog:
+                    if self._stopping:
+                        self._threads -= 1
+                        return None
+                    self._idle += 1
+                    self._changed.wait()
+                    self._idle -= 1
+                claims, expired, refused = self._choose()
+                run = _Run(claims, self._clock(), self._monotonic())
+                if claims:
+                    self._runs.add(run)
+            self._end_untried(expired, refused)
+            if claims:
+                return run
+
+    def _choose(self) -> tuple[list[Claim], list[Claim], list[Claim]]:
+        """From the queues: what to try now, what is too old, and what must wait (a pause, the breaker, the rate)."""
+        claims: list[Claim] = []
+        expired: list[Claim] = []
+        refused: list[Claim] = []
+        now, mono = self._clock(), self._monotonic()
+        admission = self.health.admits(now)
+        permitted = False
+        while (self._fresh or self._backlog) and len(claims) < self.policy.max_batch:
+            claim, until = (self._fresh or self._backlog).popleft()
+            if until - mono < self.policy.timeout + HANG_GRACE:
+                continue  # the lease would end during the call: whoever claims it next tries it
+            if self._judge.is_too_old(claim, now):
+                expired.append(claim)
+                continue
+            probing = admission == "one" and not self._runs and not claims
+            if admission != "all" and not probing:
+                refused.append(claim)
+                continue
+            permitted = permitted or self._pace.take(mono)
+            (claims if permitted else refused).append(claim)
+        return claims, expired, refused
+
+    def _end_untried(self, expired: Sequence[Claim], refused: Sequence[Claim]) -> None:
+        if refused:
+            self._release(refused)
+            self._on_done(self, frozenset(), self._clock())
+        if expired:
+            self._record([self._judge.expired(claim, self._clock()) for claim in expired])
+
+    def _run(self, run: _Run) -> bool:
+        """Call the connector, record what came of it; False where the run has been given up meanwhile."""
+        contacts = [self._contact(claim) for claim in run.claims]
+        outcomes = self._call(run.claims, [contact for contact, _ in contacts])
+        if not run.take():
+            with self._changed:
+                self._abandoned -= 1
+            return False
+        self._conclude(run, outcomes, [kept for _, kept in contacts])
+        return True
+
+    def _contact(self, claim: Claim) -> tuple[Contact | None, str | None]:
+        """Who is calling, and the same as it is kept with the delivery, so that a retry says the same."""
+        if claim.contact is not None:
+            return (None if claim.contact == "null" else Contact.model_validate_json(claim.contact)), claim.contact
+        call = claim.event.call
+        if call is None or not self._directories or not (self._kind and self._kind.wants_contact):
+            return None, None
+        contact = self._directories.who_is(call)
+        return contact, contact.model_dump_json() if contact else "null"
+
+    def _call(self, claims: Sequence[Claim], contacts: Sequence[Contact | None]) -> Sequence[Outcome]:
+        batch = [
+            Delivery(
+                id=claim.id,
+                connector=claim.connector,
+                target=claim.target,
+                attempt=claim.attempts + 1,
+                event=_with_contact(claim.event, contact),
+            )
+            for claim, contact in zip(claims, contacts, strict=True)
+        ]
+        try:
+            answer = self._deliver(delivery=batch[0], batch=batch)
+            return self._checked(answer, len(batch))
+        except DeliveryFailure as failure:
+            return [failure] * len(batch)
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
+            self._log.error("the connector raised %s", type(error).__name__, exc_info=error)
+            return [TemporaryFailure(f"the plugin failed: {type(error).__name__}: {error}")] * len(batch)
+
+    def _checked(self, answer: object, size: int) -> Sequence[Outcome]:
+        """The outcomes in what a plugin answered. Nonsense is a temporary failure: nobody knows what happened."""
+        many = self.policy.max_batch > 1 and isinstance(answer, list | tuple)
+        answers: list[Any] = list(answer) if many else [answer] * size  # type: ignore[call-overload]  # checked above
+        if len(answers) == size and all(isinstance(one, Receipt | Skip | DeliveryFailure | None) for one in answers):
+            return answers
+        return [TemporaryFailure(f"the plugin answered with nonsense ({type(answer).__name__})")] * size
+
+    def _conclude(self, run: _Run, outcomes: Sequence[Outcome], contacts: Sequence[str | None]) -> None:
+        seconds = self._monotonic() - run.began
+        endings = [
+            self._judge.judge(claim, outcome, started_at=run.started_at, seconds=seconds, contact=contact)
+            for claim, outcome, contact in zip(run.claims, outcomes, contacts, strict=True)
+        ]
+        for ending in endings:
+            self._observe(self.name, ending.attempt.outcome if ending.attempt else ending.state, seconds)
+        self._record(endings, run)
+
+    def _record(self, endings: Sequence[Ending], run: _Run | None = None) -> None:
+        # Failure policy: while the store cannot take the outcome, try again until the lease is over. After that it is
+        # lost, the delivery is claimed once more and repeated: at least once.
+        give_up = self._monotonic() + LEASE_MARGIN
+        told: frozenset[str] = frozenset()
+        while True:
+            try:
+                for concluded in self._store.conclude(endings):
+                    self.learn(concluded.health)
+                    told |= concluded.told
+                break
+            except StoreError as error:
+                if self._stopping or self._monotonic() > give_up:
+                    self._log.error("an outcome could not be recorded, the delivery will be repeated: %s", error)
+                    break
+                with self._changed:
+                    self._changed.wait(0.5)
+        with self._changed:
+            self.completions += 1
+            if run is not None:
+                self._runs.discard(run)
+            self._changed.notify_all()
+        retries = [ending.due_at for ending in endings if ending.state == "pending"]
+        self._on_done(self, told, min(retries, default=None))
+
+    def _release(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            try:
+                self._store.release(claims)
+            except StoreError as error:
+                self._log.warning("claims could not be given back, their leases end by themselves: %s", error)
+
+
+def _with_contact(event: Event, contact: Contact | None) -> Event:
+    return event if contact is None else event.with_contact(contact)

@@ -1,0 +1,183 @@
+"""The webhook endpoint: know the sender, read the form, keep it, answer.
+
+200 means that it is on disk. No connector's code runs here.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
+
+from bridge.clients import find_client
+from bridge.errors import StoreError, Unreadable
+from bridge.forms import digest, read_fields
+from bridge.interpret import Arrival, SourceView
+from bridge.metrics import Metrics
+from bridge.model import Fields, Post, Reading
+from bridge.plugins import LoadedSource
+from bridge.settings import Settings
+from bridge.store import Accepted, Store
+
+LARGEST_BODY = 64 * 1024
+"""Bytes. A form of the PBX is under one KiB."""
+
+_log = logging.getLogger("callbridge.intake")
+
+
+class _Refused(Exception):
+    """A post that is not taken: its HTTP status and one line of text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Intake:
+    """Takes the posts of the configured sources. `hand_over` gets what was accepted, after the commit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Mapping[str, LoadedSource],
+        store: Store,
+        hand_over: Callable[[Accepted], None],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tokens = tuple(token.get_secret_value().encode() for token in settings.intake.tokens)
+        self._allow_from = settings.intake.allow_from
+        self._trusted_proxies = settings.server.trusted_proxies
+        self._sources = sources
+        self._views = {
+            name: SourceView(name, one.settings.region, one.settings.timezone, one.source.cause_text)
+            for name, one in sources.items()
+        }
+        self._store = store
+        self._hand_over = hand_over
+        self._metrics = metrics
+        self._clock = clock
+
+    def blueprint(self) -> Blueprint:
+        """The routes."""
+        routes = Blueprint("intake", __name__)
+        for rule in ("/event", "/event/<first>", "/event/<first>/<second>"):
+            routes.add_url_rule(rule, view_func=self._post, methods=["POST"], strict_slashes=False)
+        return routes
+
+    def _post(self, first: str | None = None, second: str | None = None) -> Response:
+        source = first if second is not None or first in self._sources else None
+        try:
+            self._admit(second if second is not None else (first if source is None else None))
+            return self._take(source)
+        except _Refused as refused:
+            self._count(source, str(refused.status))
+            response = _answer(refused.status, refused.text)
+            if refused.status == 401:
+                response.headers["WWW-Authenticate"] = 'Basic realm="callbridge"'
+            return response
+
+    def _admit(self, path_token: str | None) -> None:
+        """Let in who comes from where he may and knows a token."""
+        if self._allow_from and not find_client(request.environ, self._trusted_proxies).is_within(self._allow_from):
+            raise _Refused(403, "posts are not taken from this address")
+        if not self._tokens:
+            return
+        login = request.authorization
+        presented = [path_token, request.args.get("token"), login.password if login and login.type == "basic" else None]
+        if not max([self._is_token(one) for one in presented if one], default=False):  # all of them, always
+            raise _Refused(401, "the token is missing or wrong")
+
+    def _is_token(self, presented: str) -> bool:
+        given = presented.encode("utf-8", "surrogateescape")
+        return max([hmac.compare_digest(given, token) for token in self._tokens])  # all of them, always
+
+    def _take(self, source_name: str | None) -> Response:
+        received_at = datetime.fromtimestamp(self._clock(), UTC)
+        body = self._body()
+        fields = read_fields(body, request.content_type or "")
+        source = self._source(source_name, received_at, fields or body)
+        post = Post(fields=fields, body=body, content_type=request.content_type or "", received_at=received_at)
+        reading = self._read(source, post)
+        if reading is None:
+            self._count(source.name, "probe")
+            return _answer(200, "ok")
+        accepted = self._keep(Arrival(self._views[source.name], reading, digest(fields, body), received_at))
+        self._hand_over(accepted)
+        self._note(source.name, accepted)
+        return _answer(200, reading.call_id)
+
+    def _body(self) -> bytes:
+        request.max_content_length = LARGEST_BODY
+        try:
+            return request.get_data(cache=False)
+        except HTTPException as error:
+            raise _Refused(error.code or 400, f"the body is larger than {LARGEST_BODY // 1024} KiB") from error
+
+    def _source(self, name: str | None, received_at: datetime, raw: Fields | bytes) -> LoadedSource:
+        if name is None and len(self._sources) == 1:
+            return next(iter(self._sources.values()))
+        if name is not None and name in self._sources:
+            return self._sources[name]
+        known = ", ".join(f"/event/{one}/…" for one in sorted(self._sources))
+        if name is None:
+            self._keep_aside(received_at, None, f"which source? Post to one of {known}", raw)
+            raise _Refused(400, f"which source? Post to one of {known}")
+        self._keep_aside(received_at, None, f"there is no such source; there are {known}", raw)
+        raise _Refused(404, f"there is no such source; there are {known}")
+
+    def _read(self, source: LoadedSource, post: Post) -> Reading | None:
+        # Failure policy: nobody sends a post again, so what cannot be read is kept in the quarantine.
+        try:
+            return source.source.read(post)
+        except Unreadable as error:
+            self._keep_aside(post.received_at, source.name, str(error), post.fields or post.body)
+            raise _Refused(400, str(error)) from error
+        except Exception as error:
+            _log.exception("source %s failed to read a post", source.name)
+            reason = f"the source plugin failed: {type(error).__name__}: {error}"
+            self._keep_aside(post.received_at, source.name, reason, post.fields or post.body)
+            raise _Refused(500, "the post could not be read; it is kept in the quarantine") from error
+
+    def _keep(self, arrival: Arrival) -> Accepted:
+        try:
+            with self._metrics.accept_seconds.time():
+                return self._store.accept(arrival)
+        except StoreError as error:
+            raise self._not_storable(error) from error
+
+    def _keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | bytes) -> None:
+        text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+        try:
+            self._store.keep_aside(received_at, source, reason, text)
+        except StoreError as error:
+            raise self._not_storable(error) from error
+
+    def _not_storable(self, error: StoreError) -> _Refused:
+        # Failure policy: never a 200 for what is not on disk. The PBX does not ask again, but its log shows the 503.
+        _log.error("a post could not be stored: %s", error)
+        return _Refused(503, "the call event cannot be stored right now")
+
+    def _note(self, source: str, accepted: Accepted) -> None:
+        if accepted.event is None:
+            self._count(source, "repeat")
+            return
+        self._count(source, "kept")
+        self._metrics.events.labels(source, accepted.event.type).inc()
+        if accepted.contradiction:
+            self._metrics.contradictions.labels(source).inc()
+        _log.debug("%s of call %s", accepted.event.type, accepted.event.call and accepted.event.call.id)
+
+    def _count(self, source: str | None, result: str) -> None:
+        # A source's name from the path is the sender's word: only known ones become a label.
+        self._metrics.posts.labels(source if source in self._sources else "", result).inc()
+
+
+def _answer(status: int, text: str) -> Response:
+    return Response(text, status=status, mimetype="text/plain")

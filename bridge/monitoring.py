@@ -1,0 +1,139 @@
+"""What a monitor asks: is the process up (`/healthz`), does the bridge do its work (`/readyz`), `/metrics`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from bridge.clients import find_client
+from bridge.delivery.dispatcher import Dispatcher
+from bridge.errors import StoreError
+from bridge.metrics import Metrics
+from bridge.plugins import LoadedConnector
+from bridge.settings import Settings
+from bridge.store import Store, queries
+
+WRITE_TIMEOUT = 3.0
+"""Seconds the store may take to write the heartbeat before it counts as not writable."""
+
+
+class Monitoring:
+    """Answers monitors. Details are for `server.monitor_from` alone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connectors: Mapping[str, LoadedConnector],
+        failed_directories: Mapping[str, str],
+        store: Store,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._connectors = connectors
+        self._failed_directories = failed_directories
+        self._store = store
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._clock = clock
+
+    def blueprint(self) -> Blueprint:
+        """The routes."""
+        routes = Blueprint("monitoring", __name__)
+        routes.add_url_rule("/healthz", view_func=lambda: Response("ok", mimetype="text/plain"), endpoint="healthz")
+        routes.add_url_rule("/readyz", view_func=self._readyz, endpoint="readyz")
+        routes.add_url_rule("/metrics", view_func=self._scrape, endpoint="metrics")
+        return routes
+
+    def _may_see(self) -> bool:
+        client = find_client(request.environ, self._settings.server.trusted_proxies)
+        # Behind a proxy that nobody named, the whole world comes from the proxy's address.
+        return not client.hidden and client.is_within(self._settings.server.monitor_from)
+
+    def _readyz(self) -> tuple[Response, int]:
+        reasons = self._reasons()
+        status = {"status": "unready" if reasons else "ready"}
+        code = 503 if reasons else 200
+        if not self._may_see():
+            return jsonify(status), code
+        return jsonify(status | {"reasons": reasons} | self._details()), code
+
+    def _reasons(self) -> list[str]:
+        """Why the bridge cannot do its work; empty where it can."""
+        reasons = []
+        try:
+            self._store.beat(WRITE_TIMEOUT)
+        except StoreError as error:
+            reasons.append(str(error))
+        trouble = self._dispatcher.trouble()
+        return [*reasons, trouble] if trouble else reasons
+
+    def _details(self) -> dict[str, Any]:
+        try:
+            with self._store.reading() as connection:
+                sources = queries.sources(connection)
+            healths = self._store.healths()
+        except StoreError:
+            sources, healths = {}, {}
+        now = self._clock()
+        warnings = contradiction_warnings(sources)
+        if self._settings.intake.open:
+            warnings.append("intake.open: posts are taken without a token")
+        return {
+            "sources": {
+                name: {"last_event_at": _iso(sources.get(name, {}).get("last_event_at"))}
+                for name in self._settings.sources
+            },
+            "failed": {
+                name: connector.error for name, connector in self._connectors.items() if connector.error is not None
+            },
+            "paused": {
+                name: health.reason
+                for name, health in healths.items()
+                if name in self._connectors and health.paused_by is not None
+            },
+            "open": {
+                name: health.last_error
+                for name, health in healths.items()
+                if name in self._connectors and health.paused_by is None and health.admits(now) != "all"
+            },
+            "hung": sorted(name for name, lane in self._dispatcher.lanes().items() if lane.is_hung),
+            "failed_directories": dict(self._failed_directories),
+            "warnings": warnings,
+        }
+
+    def _scrape(self) -> Response:
+        if not self._may_see():
+            return Response("only for server.monitor_from", status=403, mimetype="text/plain")
+        try:
+            with self._store.reading() as connection:
+                waiting = queries.waiting(connection, self._connectors)
+            healths = self._store.healths()
+        except StoreError as error:
+            return Response(str(error), status=503, mimetype="text/plain")
+        now = self._clock()
+        for name, connector in self._connectors.items():
+            health = healths.get(name)
+            stopped = connector.error is not None or (health is not None and health.admits(now) != "all")
+            self._metrics.waiting.labels(name).set(waiting.get(name, 0))
+            self._metrics.stopped.labels(name).set(stopped)
+        return Response(self._metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def contradiction_warnings(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What to tell the operator of sources whose `answered` flag contradicts the evidence."""
+    return [
+        f"sources.{name}: the PBX's answered flag contradicted the evidence {row['contradictions']} times, "
+        f"last at {_iso(row['contradicted_at'])}: {row['contradiction_hint'] or 'look at the raw forms'}"
+        for name, row in sorted(sources.items())
+        if row["contradictions"]
+    ]
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,142 @@
+"""Serving: granian in front of the application, one worker process that the kernel stops together with its parent.
+
+The parent keeps the port and starts the worker again if it dies; the worker runs the bridge. On SIGTERM the parent says
+so to the worker twice: by an event, on which the bridge stops claiming and ends its open streams, and by granian's own
+signal, on which it takes no more connections and finishes the requests under way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.synchronize import Event as ProcessEvent
+from typing import Any, Protocol
+
+from flask import Flask
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from bridge.errors import Fault, SettingsError
+from bridge.settings import ServerSettings
+
+STOP_SECONDS = 10
+"""Seconds from SIGTERM to the end, whatever hangs."""
+DRAIN_SECONDS = 8.0
+"""Of these, how many the deliveries under way get."""
+BLOCKING_THREADS = 8
+"""Threads that run requests: a post waits for its commit, and those that wait share one."""
+PR_SET_PDEATHSIG = 1
+
+
+class Service(Protocol):
+    """What is served: started in the worker, drained while the last requests end, closed after them."""
+
+    def start(self) -> None: ...
+
+    def drain(self, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Server(MPServer):
+    """granian's supervisor, which also tells the worker by an event that it is time to stop."""
+
+    def __init__(self, stopping: ProcessEvent, **options: Any) -> None:
+        super().__init__("bridge", **options)
+        self._stopping = stopping
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        self._stopping.set()
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian has no types here
+
+
+class _Worker:
+    """What the worker process runs: granian's own worker between the start and the end of the service."""
+
+    def __init__(self, make: Callable[[], tuple[Service, Flask]], stopping: ProcessEvent) -> None:
+        self._make = make
+        self._stopping = stopping
+        self._parent = os.getpid()
+        self._drained = threading.Event()
+        self._service: Service | None = None
+
+    def load(self, _target: str) -> Flask:
+        """Called by granian in the worker process: the application to serve."""
+        self._die_with_parent()
+        self._service, app = self._make()
+        self._service.start()
+        threading.Thread(target=self._drain, args=(self._service,), name="drain", daemon=True).start()
+        return app
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Called by granian in the worker process: serve until told to stop, then end in an orderly way."""
+        MPServer._spawn_wsgi_worker(*args, **kwargs)
+        self._stopping.set()
+        self._drained.wait(DRAIN_SECONDS + 1)
+        if self._service is not None:
+            self._service.close()
+        logging.shutdown()
+        os._exit(0)  # a thread of a connector that hangs must not keep the process
+
+    def _drain(self, service: Service) -> None:
+        self._stopping.wait()
+        try:
+            service.drain(DRAIN_SECONDS)
+        finally:
+            self._drained.set()
+
+    def _die_with_parent(self) -> None:
+        """Have the kernel kill this process when its parent dies: an orphan would go on serving the port."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != self._parent:  # it died before it could be asked
+                os._exit(1)
+
+
+def check_address(settings: ServerSettings) -> None:
+    """Raises SettingsError where the bridge cannot listen on its address; granian would only say so in a traceback."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        reason = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        raise SettingsError([Fault("server.port", reason)]) from error
+
+
+def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -> None:
+    """Serve until SIGTERM or SIGINT. `make` is called in the worker process, and again in its successor if it dies.
+
+    Raises SystemExit (1) where the worker dies again and again.
+    """
+    # The worker shares the parent's memory, and what it is made of need not be pickled.
+    multiprocessing.set_start_method("fork", force=True)
+    stopping = multiprocessing.Event()
+    worker = _Worker(make, stopping)
+    server = _Server(
+        stopping,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=BLOCKING_THREADS,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000),
+        workers_kill_timeout=STOP_SECONDS,
+        respawn_failed_workers=True,
+        log_enabled=False,
+    )
+    gc.freeze()  # what is there by now is shared with the worker: collecting it would copy it
+    server.serve(spawn_target=worker.run, target_loader=worker.load)

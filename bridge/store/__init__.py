@@ -1,0 +1,198 @@
+"""The store: what the bridge keeps, and the one way to it.
+
+`Store` is the store of one serving process: a writer thread that commits together what many threads ask for, and
+connections to read with. The command line uses `Database` and the modules of queries directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.health import Health
+from bridge.interpret import Arrival, Interpreter
+from bridge.model import Fields, Trouble
+from bridge.store import schema
+from bridge.store.arrivals import Accepted, Arrivals, Route, keep_aside
+from bridge.store.database import Database, store_error
+from bridge.store.deliveries import (
+    Claim,
+    Claimed,
+    ClaimRequest,
+    Ending,
+    Leasing,
+    claim,
+    expire,
+    oldest_waiting,
+    release,
+    release_dead,
+    split_targets,
+)
+from bridge.store.leases import is_dead
+from bridge.store.outcomes import Concluded, Outcomes, load_healths
+from bridge.store.writer import Writer
+
+INTAKE_TIMEOUT = 10.0
+"""Seconds a post waits for its commit before it is answered 503: longer than another program's usual write lock."""
+
+
+class Store:
+    """Everything the serving process asks of the store. All methods may be called from any thread.
+
+    `route` says whom an event is owed to, `leasing` what this process can deliver at once. Every method raises
+    StoreError where the store cannot be used now.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        interpreter: Interpreter,
+        route: Route,
+        *,
+        leasing: Leasing | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._writer = Writer(database)
+        self._arrivals = Arrivals(interpreter, route, leasing, clock)
+        self._outcomes = Outcomes(route)
+        self._clock = clock
+
+    def start(
+        self, sources: Sequence[str], connectors: Sequence[str], on_foreign_write: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start the writer; make a row for each configured name, and take back what dead processes had claimed.
+
+        `on_foreign_write` is called after another process has written.
+        """
+        self._writer.start(on_foreign_write)
+        self._writer.call(_prepare, (sources, connectors))
+        self._writer.call(_release_dead, self._clock())
+
+    def stop(self) -> None:
+        """Commit what has been asked for, and close."""
+        self._writer.stop()
+        self._database.close()
+
+    def accept(self, arrival: Arrival) -> Accepted:
+        """Keep an arrival: returns after it is committed and synced to disk."""
+        return cast(Accepted, self._writer.call(self._arrivals.accept, arrival, INTAKE_TIMEOUT))
+
+    def keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | str) -> None:
+        """Put a post no event could be made of into the quarantine."""
+        self._writer.call(keep_aside, (received_at, source, reason, raw), INTAKE_TIMEOUT)
+
+    def claim(self, request: ClaimRequest) -> Claimed:
+        """Lease what is due of a connector."""
+        return cast(Claimed, self._writer.call(claim, request))
+
+    def conclude(self, endings: Sequence[Ending]) -> list[Concluded]:
+        """Write how deliveries ended."""
+        futures = [self._writer.submit(self._outcomes.conclude, ending) for ending in endings]
+        return [cast(Concluded, future.result()) for future in futures]
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give claims back untried."""
+        now = self._clock()
+        for future in [self._writer.submit(release, (one, now)) for one in claims]:
+            future.result()
+
+    def split_targets(self, connector: str, targets: Sequence[str]) -> None:
+        """Owe to each target of a connector what was owed to it while its targets were not known."""
+        if tuple(targets) != ("",):
+            self._writer.call(split_targets, (connector, targets))
+
+    def expire(self, connector: str, before: float) -> int:
+        """End the deliveries of a connector that count their age from before `before`; returns how many."""
+        return cast(int, self._writer.call(expire, (connector, before, self._clock())))
+
+    def tell_dead(self) -> frozenset[str]:
+        """Tell of dead deliveries whose hour is over; returns the connectors that are owed an event now."""
+        return cast("frozenset[str]", self._writer.call(self._outcomes.tell_dead, self._clock()))
+
+    def emit(self, event_type: str, trouble: Trouble) -> frozenset[str]:
+        """Keep a trouble as an event; returns the connectors that are owed it."""
+        return cast("frozenset[str]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
+
+    def note_silence(self, source: str) -> None:
+        """Remember that somebody has been told of a source's silence."""
+        self._writer.call(_note_silence, (source, self._clock()))
+
+    def beat(self, timeout: float) -> None:
+        """Write and sync something, to know that the store can be written."""
+        self._writer.call(_beat, self._clock(), timeout)
+
+    def oldest_waiting(self, connectors: Iterable[str]) -> dict[str, float]:
+        """By connector: from when the oldest delivery that waits counts its age (seconds since the epoch)."""
+        with self.reading() as connection:
+            return oldest_waiting(connection, connectors)
+
+    def healths(self) -> dict[str, Health]:
+        """How each connector does."""
+        with self.reading() as connection:
+            return load_healths(connection, None)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for the modules of queries, in a transaction that sees one moment of the store."""
+        try:
+            with self._database.reader.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise store_error(error, self._database.url) from error
+
+
+def prepare(connection: Connection, sources: Sequence[str], connectors: Sequence[str]) -> None:
+    """Make the rows of the configured names that have none yet."""
+    healthy = Health().to_json()
+    _insert_missing(connection, schema.sources, {name: {"contradictions": 0} for name in sources})
+    _insert_missing(connection, schema.connectors, {name: {"health": healthy} for name in connectors})
+    _insert_missing(connection, schema.heartbeat, {"bridge": {"beat_at": 0.0}})
+
+
+def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[None]:
+    for sources, connectors in wanted:
+        prepare(connection, sources, connectors)
+    return [None] * len(wanted)
+
+
+def _insert_missing(connection: Connection, table: Any, rows: dict[str, dict[str, object]]) -> None:
+    known = set(connection.execute(select(table.c.name)).scalars())
+    missing = [{"name": name, **row} for name, row in rows.items() if name not in known]
+    if missing:
+        connection.execute(insert(table), missing)
+
+
+def _release_dead(connection: Connection, moments: Sequence[float]) -> list[int]:
+    return [release_dead(connection, is_dead, now) for now in moments]
+
+
+def _beat(connection: Connection, moments: Sequence[float]) -> list[None]:
+    connection.execute(update(schema.heartbeat).values(beat_at=max(moments)))
+    return [None] * len(moments)
+
+
+def _note_silence(connection: Connection, notes: Sequence[tuple[str, float]]) -> list[None]:
+    for name, at in notes:
+        connection.execute(update(schema.sources).where(schema.sources.c.name == name).values(silence_told_at=at))
+    return [None] * len(notes)
+
+
+__all__ = [
+    "Accepted",
+    "Claim",
+    "ClaimRequest",
+    "Claimed",
+    "Concluded",
+    "Database",
+    "Ending",
+    "Leasing",
+    "Route",
+    "Store",
+]

@@ -1,0 +1,214 @@
+"""Keeping what comes in: the event, the merged call and the deliveries it is owed to, in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bridge.calls import CallRecord
+from bridge.ids import new_id
+from bridge.interpret import Arrival, Interpretation, Interpreter
+from bridge.model import Event, Fields
+from bridge.store import schema
+from bridge.store.deliveries import NO_DUES, Dues, Leasing, Owed, owe
+
+Route = Callable[[Event], Sequence[tuple[str, str]]]
+"""Which (connector, target) pairs an event is owed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an arrival; `event` is None for a repeat, which is delivered to nobody.
+
+    `contradiction`: the PBX's flag said otherwise than the evidence.
+    """
+
+    event: Event | None = None
+    dues: Dues = NO_DUES
+    contradiction: bool = False
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call within this transaction: as read, then as each arrival leaves it."""
+
+    record: CallRecord
+    events: int
+    first_received_at: float
+    stored: bool
+    left: Interpretation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An arrival that is kept: which one, of which call, at which position in it, and what it means."""
+
+    index: int
+    key: str
+    position: int
+    meaning: Interpretation
+
+
+class Arrivals:
+    """The work of accepting, for the store's writer."""
+
+    def __init__(
+        self, interpreter: Interpreter, route: Route, leasing: Leasing | None, clock: Callable[[], float]
+    ) -> None:
+        self._interpreter = interpreter
+        self._route = route
+        self._leasing = leasing
+        self._clock = clock
+
+    def accept(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
+        """Keep each arrival. A repeat changes nothing."""
+        keys = [_key(arrival) for arrival in arrivals]
+        calls = _load(connection, keys, arrivals)
+        kept: list[_Kept] = []
+        for index, (key, arrival) in enumerate(zip(keys, arrivals, strict=True)):
+            call = calls[key]
+            meaning = self._interpreter.interpret(call.record, arrival)
+            if meaning is not None:
+                kept.append(_Kept(index, key, call.events, meaning))
+                call.record, call.left, call.events = meaning.record, meaning, call.events + 1
+        _save_calls(connection, calls)
+        _save_events(connection, kept)
+        _note_sources(connection, arrivals, kept)
+        answers = [Accepted()] * len(arrivals)
+        dues = self._owe(connection, kept, {key for key, call in calls.items() if call.stored})
+        for one in kept:
+            event = one.meaning.event
+            answers[one.index] = Accepted(event, dues.get(event.id, NO_DUES), one.meaning.contradiction)
+        return answers
+
+    def _owe(self, connection: Connection, kept: Sequence[_Kept], known: set[str]) -> Mapping[str, Dues]:
+        owed = [
+            Owed(
+                event=one.meaning.event,
+                call_key=one.key,
+                position=one.position,
+                connector=connector,
+                target=target,
+                fresh_from=one.meaning.event.data.received_at.timestamp(),
+            )
+            for one in kept
+            if not one.meaning.late
+            for connector, target in self._route(one.meaning.event)
+        ]
+        return owe(connection, owed, known, self._leasing, self._clock())
+
+
+def keep_aside(connection: Connection, posts: Sequence[tuple[datetime, str | None, str, Fields | str]]) -> list[None]:
+    """Put posts no event could be made of aside: (received at, source, reason, fields or the body as text)."""
+    connection.execute(
+        insert(schema.quarantine),
+        [
+            {
+                "id": new_id("qua", received_at.timestamp()),
+                "received_at": received_at.timestamp(),
+                "source": source,
+                "reason": reason,
+                "raw": json.dumps(raw),
+            }
+            for received_at, source, reason, raw in posts
+        ],
+    )
+    return [None] * len(posts)
+
+
+def event_row(event: Event, call_key: str | None) -> dict[str, object]:
+    """The row of an event."""
+    return {
+        "id": event.id,
+        "type": event.type,
+        "source": event.data.source,
+        "call_key": call_key,
+        "received_at": event.data.received_at.timestamp(),
+        "payload": event.to_json(),
+    }
+
+
+def _key(arrival: Arrival) -> str:
+    return json.dumps([arrival.source.name, arrival.reading.tenant or "", arrival.reading.call_id])
+
+
+def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arrival]) -> dict[str, _Call]:
+    table = schema.calls
+    rows = connection.execute(
+        select(table.c.key, table.c.record, table.c.events, table.c.first_received_at).where(table.c.key.in_(set(keys)))
+    )
+    calls = {row.key: _Call(CallRecord.from_json(row.record), row.events, row.first_received_at, True) for row in rows}
+    for key, arrival in zip(keys, arrivals, strict=True):
+        if key not in calls:
+            calls[key] = _Call(CallRecord(), 0, arrival.received_at.timestamp(), False)
+    return calls
+
+
+def _save_calls(connection: Connection, calls: Mapping[str, _Call]) -> None:
+    table = schema.calls
+    fresh, changed = [], []
+    # Sorted, so that processes that save the same calls at the same time take their rows in the same order.
+    for key, call in sorted(calls.items()):
+        if call.left is None:
+            continue
+        event = call.left.event
+        row = {
+            "record": call.record.to_json(),
+            "call": call.left.call.model_dump_json(),
+            "state": call.left.call.state,
+            "events": call.events,
+            "last_received_at": event.data.received_at.timestamp(),
+        }
+        if call.stored:
+            changed.append(row | {"of_key": key})
+        else:
+            source, tenant, call_id = json.loads(key)
+            new = {"key": key, "source": source, "tenant": tenant, "call_id": call_id}
+            fresh.append(row | new | {"first_received_at": call.first_received_at})
+    if fresh:
+        connection.execute(insert(table), fresh)
+    if changed:
+        connection.execute(_UPDATE_CALL, changed)
+
+
+def _save_events(connection: Connection, kept: Sequence[_Kept]) -> None:
+    if kept:
+        connection.execute(
+            insert(schema.events),
+            [event_row(one.meaning.event, one.key) for one in kept],
+        )
+
+
+def _note_sources(
+    connection: Connection,
+    arrivals: Sequence[Arrival],
+    kept: Sequence[_Kept],
+) -> None:
+    """When each source last posted, and how often its flag contradicted the evidence."""
+    doubts = [arrivals[one.index] for one in kept if one.meaning.contradiction]
+    for name in {arrival.source.name for arrival in arrivals}:
+        last = max(arrival.received_at.timestamp() for arrival in arrivals if arrival.source.name == name)
+        connection.execute(_NOTE_POST, {"of_name": name, "at": last})
+    for doubt in doubts:
+        connection.execute(
+            _NOTE_DOUBT,
+            {"of_name": doubt.source.name, "at": doubt.received_at.timestamp(), "hint": doubt.reading.flag_hint},
+        )
+
+
+_UPDATE_CALL = (
+    update(schema.calls)
+    .where(schema.calls.c.key == bindparam("of_key"))
+    .values({name: bindparam(name) for name in ("record", "call", "state", "events", "last_received_at")})
+)
+_OF_SOURCE = update(schema.sources).where(schema.sources.c.name == bindparam("of_name"))
+_NOTE_POST = _OF_SOURCE.values(last_event_at=bindparam("at"))
+_NOTE_DOUBT = _OF_SOURCE.values(
+    contradictions=schema.sources.c.contradictions + 1,
+    contradicted_at=bindparam("at"),
+    contradiction_hint=bindparam("hint"),
+)

@@ -1,0 +1,88 @@
+"""Opening the database: engines, what SQLite must be told, and bringing the schema up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from bridge.errors import StoreError
+
+BUSY_SECONDS = 5
+"""How long a transaction waits for another process that writes, before it fails."""
+
+
+class Database:
+    """The database of one process: `writer` begins transactions that may write, `reader` ones that only read.
+
+    On SQLite a transaction that reads first and writes later can fail halfway ("database is locked") when another
+    process wrote in between; `writer` therefore takes the write lock when it begins (BEGIN IMMEDIATE).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        _make_folder(self.url)
+        self.writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE")
+        self.reader = _sqlite_engine(self.url, "BEGIN")
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision; several processes may try at once. Raises StoreError."""
+        # Only here: alembic takes a while to import, and most commands find the schema up to date.
+        from bridge.store import migrations
+
+        try:
+            with self.writer.begin() as connection:
+                migrations.upgrade(connection)
+        except SQLAlchemyError as error:
+            raise store_error(error, self.url) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def store_error(error: SQLAlchemyError, url: URL | None = None) -> StoreError:
+    """What went wrong with the store, in one line for people (no statement, no values)."""
+    cause = str(error.orig) if isinstance(error, DatabaseError) and error.orig is not None else str(error)
+    first_line = cause.splitlines()[0] if cause else type(error).__name__
+    place = f" ({url.database})" if url is not None and url.database else ""
+    return StoreError(f"the store cannot be used{place}: {first_line}")
+
+
+def _make_folder(url: URL) -> None:
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder of the store cannot be made: {error}") from error
+
+
+def _sqlite_engine(url: URL, begin: str) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=8,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own transaction handling is off: it would begin too late, and SQLAlchemy emits no BEGIN by
+        # itself.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only on its way there
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,413 @@
+"""Deliveries in the store: owed, claimed, ended, released.
+
+A claim is a lease with a token. Every write that ends an attempt names the token, so that a worker which was stopped
+and wakes after its lease cannot overwrite its successor; a lease that nobody ends is over by itself at `due_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bridge.health import Health
+from bridge.ids import new_id
+from bridge.model import Event
+from bridge.store import schema
+
+_deliveries = schema.deliveries
+_c = _deliveries.c
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An event that is owed to one target of one connector. `call_key` is None for the bridge's own troubles."""
+
+    event: Event
+    call_key: str | None
+    position: int
+    connector: str
+    target: str
+    fresh_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery leased to this process under the token `lease`. `contact` is what a former try has looked up, JSON."""
+
+    id: str
+    connector: str
+    target: str
+    event: Event
+    attempts: int
+    step: int
+    fresh_from: float
+    lease: str
+    contact: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leasing:
+    """How deliveries may be leased to this process as they are inserted.
+
+    `room` says how many a connector can take right now, `seconds` how long its leases are.
+    """
+
+    token: str
+    room: Callable[[str], int]
+    seconds: Callable[[str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Dues:
+    """What became of the deliveries of one event: claimed by this process, or waiting to be (names of connectors)."""
+
+    claims: tuple[Claim, ...] = ()
+    waiting: frozenset[str] = frozenset()
+
+
+NO_DUES = Dues()
+
+
+def owe(
+    connection: Connection, owed: Sequence[Owed], known_calls: set[str], leasing: Leasing | None, now: float
+) -> dict[str, Dues]:
+    """Insert a delivery for each; returns the dues by event id.
+
+    Where the connector has room and no earlier event of the call waits for the same target, the delivery is inserted
+    already leased: that saves the claim's commit and the wait for it. `known_calls` had events before.
+    """
+    busy = _waiting_targets(connection, {one.call_key for one in owed if one.call_key in known_calls})
+    left: dict[str, int] = {}
+    rows, dues = [], dict[str, Dues]()
+    for one in owed:
+        room = left.setdefault(one.connector, leasing.room(one.connector) if leasing else 0)
+        place = (one.call_key, one.connector, one.target)
+        claim = None
+        if leasing and room > 0 and (one.call_key is None or place not in busy):
+            left[one.connector] = room - 1
+            claim = _fresh_claim(one, leasing, now)
+        busy.add(place)
+        rows.append(_row(one, claim, now + leasing.seconds(one.connector) if claim and leasing else now))
+        had = dues.get(one.event.id, NO_DUES)
+        dues[one.event.id] = (
+            Dues((*had.claims, claim), had.waiting) if claim else Dues(had.claims, had.waiting | {one.connector})
+        )
+    if rows:
+        connection.execute(insert(_deliveries), rows)
+    return dues
+
+
+def _waiting_targets(connection: Connection, calls: set[str | None]) -> set[tuple[str | None, str, str]]:
+    if not calls:
+        return set()
+    query = select(_c.call_key, _c.connector, _c.target).where(_c.state == "pending", _c.call_key.in_(calls))
+    return {(row.call_key, row.connector, row.target) for row in connection.execute(query)}
+
+
+def _fresh_claim(owed: Owed, leasing: Leasing, now: float) -> Claim:
+    return Claim(
+        id=new_id("dlv", now),
+        connector=owed.connector,
+        target=owed.target,
+        event=owed.event,
+        attempts=0,
+        step=0,
+        fresh_from=owed.fresh_from,
+        lease=leasing.token,
+    )
+
+
+def _row(owed: Owed, claim: Claim | None, due_at: float) -> dict[str, object]:
+    return {
+        "id": claim.id if claim else new_id("dlv", due_at),
+        "event_id": owed.event.id,
+        "event_type": owed.event.type,
+        "call_key": owed.call_key,
+        "call_id": owed.event.call.id if owed.event.call else None,
+        "position": owed.position,
+        "connector": owed.connector,
+        "target": owed.target,
+        "state": "pending",
+        "attempts": 0,
+        "step": 0,
+        "due_at": due_at,
+        "lease": claim.lease if claim else None,
+        "fresh_from": owed.fresh_from,
+    }
+
+
+# --- claiming -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Ask for up to `limit` due deliveries of a connector, leased for `seconds` under `token`. A `probe` is refused
+    while any other delivery of the connector is leased."""
+
+    connector: str
+    limit: int
+    token: str
+    seconds: float
+    now: float
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The claims, oldest due first. `next_due` is when something more becomes due, None where nothing waits; `blocked`:
+    something is due but waits for an earlier event of its call."""
+
+    claims: tuple[Claim, ...] = ()
+    next_due: float | None = None
+    blocked: bool = False
+
+
+def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[Claimed]:
+    """Lease what is due, each connector for itself; per call and target only the first that waits."""
+    return [_claim(connection, request) for request in requests]
+
+
+_earlier = schema.deliveries.alias("earlier")
+_HELD_BACK = exists().where(
+    _earlier.c.state == "pending",
+    _earlier.c.call_key == _c.call_key,
+    _earlier.c.connector == _c.connector,
+    _earlier.c.target == _c.target,
+    _earlier.c.position < _c.position,
+    or_(_earlier.c.hold_until.is_(None), _earlier.c.hold_until > bindparam("now")),
+)
+_IS_DUE = and_(_c.connector == bindparam("connector"), _c.state == "pending", _c.due_at <= bindparam("now"))
+_DUE = (
+    select(_deliveries, schema.events.c.payload)
+    .join(schema.events, schema.events.c.id == _c.event_id)
+    .where(_IS_DUE, ~_HELD_BACK)
+    .order_by(_c.due_at, _c.id)
+    .limit(bindparam("limit"))
+)
+_SOMETHING_DUE = select(_c.id).where(_IS_DUE).limit(1)
+_NEXT_DUE = select(func.min(_c.due_at)).where(
+    _c.connector == bindparam("connector"), _c.state == "pending", _c.due_at > bindparam("now")
+)
+_LEASED = select(_c.id).where(
+    _c.connector == bindparam("connector"),
+    _c.state == "pending",
+    _c.due_at > bindparam("now"),
+    _c.lease.is_not(None),
+)
+_LEASE = (
+    update(_deliveries).where(_c.id == bindparam("of_id")).values(lease=bindparam("token"), due_at=bindparam("until"))
+)
+
+
+def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
+    due = {"connector": request.connector, "now": request.now}
+    if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
+        return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
+    rows = connection.execute(_DUE, due | {"limit": request.limit}).all()
+    if rows:
+        until = request.now + request.seconds
+        connection.execute(_LEASE, [{"of_id": row.id, "token": request.token, "until": until} for row in rows])
+    blocked = len(rows) < request.limit and connection.execute(_SOMETHING_DUE, due).first() is not None
+    claims = tuple(
+        Claim(
+            id=row.id,
+            connector=row.connector,
+            target=row.target,
+            event=Event.from_json(row.payload),
+            attempts=row.attempts,
+            step=row.step,
+            fresh_from=row.fresh_from,
+            lease=request.token,
+            contact=row.contact,
+        )
+        for row in rows
+    )
+    return Claimed(claims, connection.execute(_NEXT_DUE, due).scalar(), blocked)
+
+
+# --- ending an attempt --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: when it began (seconds since the epoch), how long it took (seconds), what came of it."""
+
+    started_at: float
+    seconds: float
+    outcome: str
+    status: int | None = None
+    error: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How this process's turn with a delivery ends: the state it leaves, and the attempt, where there was one.
+
+    For a delivery that stays pending `due_at` is its next turn and `hold_until` how long it holds back the later events
+    of its call. `health` is what the outcome means for the connector.
+    """
+
+    claim: Claim
+    state: str
+    at: float
+    attempt: Attempt | None = None
+    step: int = 0
+    due_at: float = 0.0
+    hold_until: float | None = None
+    receipt: str | None = None
+    contact: str | None = None
+    health: Callable[[Health], Health] = field(default=lambda health: health)
+
+
+_LAST_ERROR: ColumnElement[str] = func.coalesce(bindparam("last_error"), _c.last_error)
+_END = (
+    update(_deliveries)
+    .where(_c.id == bindparam("of_id"))
+    .values(
+        state=bindparam("state"),
+        attempts=bindparam("attempts"),
+        step=bindparam("step"),
+        due_at=bindparam("due_at"),
+        hold_until=bindparam("hold_until"),
+        lease=None,
+        finished_at=bindparam("finished_at"),
+        # The error of an earlier try is still the last one, unless it has gone through since.
+        last_error=case((bindparam("state").in_(["delivered", "skipped"]), None), else_=_LAST_ERROR),
+        receipt=bindparam("receipt"),
+        contact=func.coalesce(bindparam("contact"), _c.contact),
+    )
+)
+
+
+def end(connection: Connection, endings: Sequence[Ending]) -> set[str]:
+    """Write how deliveries ended, but only those whose lease is still held; returns their ids."""
+    leased: dict[str, str | None] = {
+        row.id: row.lease
+        for row in connection.execute(
+            select(_c.id, _c.lease)
+            .where(_c.id.in_([ending.claim.id for ending in endings]), _c.state == "pending")
+            .with_for_update()
+        )
+    }
+    ours = [ending for ending in endings if leased.get(ending.claim.id) == ending.claim.lease]
+    if ours:
+        connection.execute(_END, [_ended_row(ending) for ending in ours])
+    tried = [(ending.claim, ending.attempt) for ending in ours if ending.attempt]
+    if tried:
+        connection.execute(insert(schema.attempts), [_attempt_row(claim, attempt) for claim, attempt in tried])
+    return {ending.claim.id for ending in ours}
+
+
+def _ended_row(ending: Ending) -> Mapping[str, object]:
+    attempt = ending.attempt
+    return {
+        "of_id": ending.claim.id,
+        "state": ending.state,
+        "attempts": ending.claim.attempts + (1 if attempt else 0),
+        "step": ending.step,
+        "due_at": ending.due_at,
+        "hold_until": ending.hold_until,
+        "finished_at": None if ending.state == "pending" else ending.at,
+        "last_error": attempt.error if attempt else None,
+        "receipt": ending.receipt,
+        "contact": ending.contact,
+    }
+
+
+def _attempt_row(claim: Claim, attempt: Attempt) -> Mapping[str, object]:
+    return {
+        "id": new_id("att", attempt.started_at),
+        "delivery_id": claim.id,
+        "number": claim.attempts + 1,
+        "started_at": attempt.started_at,
+        "seconds": attempt.seconds,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "error": attempt.error,
+        "answer": attempt.answer,
+    }
+
+
+_RELEASE = (
+    update(_deliveries)
+    .where(_c.id == bindparam("of_id"), _c.lease == bindparam("token"), _c.state == "pending")
+    .values(lease=None, due_at=bindparam("now"))
+)
+
+
+def release(connection: Connection, claims: Sequence[tuple[Claim, float]]) -> list[None]:
+    """Give claims back untried, due at once: (claim, now)."""
+    connection.execute(_RELEASE, [{"of_id": claim.id, "token": claim.lease, "now": now} for claim, now in claims])
+    return [None] * len(claims)
+
+
+def expire(connection: Connection, limits: Sequence[tuple[str, float, float]]) -> list[int]:
+    """End what has waited past its `max_age`: (connector, fresh before, now); returns how many each."""
+    return [
+        connection.execute(
+            update(_deliveries)
+            .where(
+                _c.connector == connector,
+                _c.state == "pending",
+                _c.fresh_from < before,
+                or_(_c.lease.is_(None), _c.due_at <= now),
+            )
+            .values(state="expired", finished_at=now, lease=None)
+        ).rowcount
+        for connector, before, now in limits
+    ]
+
+
+def split_targets(connection: Connection, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[None]:
+    """Owe to each target what was owed to a connector while its targets were not known: (connector, targets)."""
+    for connector, targets in wanted:
+        whole = and_(_c.connector == connector, _c.target == "", _c.state == "pending")
+        rows = connection.execute(select(_deliveries).where(whole)).mappings().all()
+        copies = [
+            {**row, "id": new_id("dlv", row["due_at"]), "target": target, "lease": None}
+            for row in rows
+            for target in targets
+        ]
+        if copies:
+            connection.execute(insert(_deliveries), copies)
+            connection.execute(delete(_deliveries).where(whole))
+    return [None] * len(wanted)
+
+
+def oldest_waiting(connection: Connection, connectors: Iterable[str]) -> dict[str, float]:
+    """By connector: from when the oldest delivery that waits counts its age."""
+    # One look at the index for each, instead of going through a whole backlog.
+    ages = {name: connection.execute(_OLDEST, {"connector": name}).scalar() for name in connectors}
+    return {name: age for name, age in ages.items() if age is not None}
+
+
+_OLDEST = select(func.min(_c.fresh_from)).where(_c.connector == bindparam("connector"), _c.state == "pending")
+
+
+def release_dead(connection: Connection, is_dead: Callable[[str], bool], now: float) -> int:
+    """Give back what dead processes had claimed, so that it need not wait for the end of their leases."""
+    tokens = connection.execute(
+        select(_c.lease).where(_c.state == "pending", _c.lease.is_not(None)).distinct()
+    ).scalars()
+    dead = [token for token in tokens if token is not None and is_dead(token)]
+    if not dead:
+        return 0
+    return connection.execute(
+        update(_deliveries).where(_c.state == "pending", _c.lease.in_(dead)).values(lease=None, due_at=now)
+    ).rowcount

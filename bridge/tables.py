@@ -1,0 +1,43 @@
+"""Rows for people (a table) or for programs (one JSON object a line). What callers control is shown as plain text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def print_json(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    """One JSON object a line, as they come."""
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], out: TextIO, empty: str) -> None:
+    """A table of the named columns; dots in a name lead into a row (`call.caller.display`)."""
+    listed = list(rows)
+    console = Console(file=out, highlight=False, markup=False, soft_wrap=not out.isatty())
+    if not listed:
+        console.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.rpartition(".")[2].replace("_", " "), overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(_cell(row, column)) for column in columns))
+    console.print(table)
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    value: Any = row
+    for part in column.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None:
+        return ""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    # A name could hold terminal control sequences.
+    return "".join(character if character.isprintable() else "�" for character in text)
