@@ -77,7 +77,7 @@ class Bridge:
 
     def start(self) -> None:
         """Open the store and begin to deliver. Raises StoreError where the store cannot be used."""
-        self.database.migrate()
+        self.database.migrate_apart()
         self.store.start(
             tuple(self.plugins.sources), tuple(self.plugins.connectors), self.dispatcher.notice_foreign_write
         )

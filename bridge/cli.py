@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import BridgeError, SettingsError
 from bridge.model import Locale
 from bridge.redaction import RedactingFormatter, Redactor
-from bridge.settings import FaultySettingsError, Settings, load_settings, parse_duration
+from bridge.settings import FaultySettingsError, Settings, load_settings, parse_duration, secrets_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,25 +81,16 @@ def main() -> None:
 @_config
 def serve(path: Path | None) -> None:
     """Take the PBX's posts and deliver the events."""
-    from flask import Flask
-
     from bridge import server
-    from bridge.app import Bridge, create_app
-    from bridge.plugins import load_plugins
-    from bridge.store import Database
 
     settings = load_settings(path, os.environ)
-    redactor = Redactor()
+    redactor = Redactor(secrets_of(settings))
     _set_up_logging(settings, redactor)
-    faults = load_plugins(settings).faults  # before anything is bound or opened
-    if settings.strict and faults:
-        raise SettingsError(faults)
     server.check_address(settings.server)
-    database = Database(settings.store.url)
-    database.migrate()
-    database.close()
 
-    def make() -> tuple[Bridge, Flask]:
+    def make() -> tuple[Any, Any]:
+        from bridge.app import Bridge, create_app
+
         bridge = Bridge(settings, redactor)
         return bridge, create_app(bridge)
 
@@ -395,13 +384,13 @@ def _chosen_source(path: Path | None, name: str | None) -> tuple[str, Any]:
 
 
 @contextmanager
-def _reading(path: Path | None) -> Iterator[Connection]:
+def _reading(path: Path | None) -> Iterator[Any]:
     with _database(path) as database, _one_line_errors(), database.reader.begin() as connection:
         yield connection
 
 
 @contextmanager
-def _writing(path: Path | None) -> Iterator[Connection]:
+def _writing(path: Path | None) -> Iterator[Any]:
     with _database(path) as database, _one_line_errors(), database.writer.begin() as connection:
         yield connection
 
@@ -420,6 +409,8 @@ def _database(path: Path | None) -> Iterator[Any]:
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
     from bridge.store.database import store_error
 
     try:

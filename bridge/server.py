@@ -18,15 +18,17 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.synchronize import Event as ProcessEvent
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from flask import Flask
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from bridge.errors import Fault, SettingsError
+from bridge.errors import BridgeError, Fault, SettingsError
 from bridge.settings import ServerSettings
+
+if TYPE_CHECKING:  # the parent only supervises: what the worker is made of is imported in the worker
+    from flask import Flask
 
 STOP_SECONDS = 10
 """Seconds from SIGTERM to the end, whatever hangs."""
@@ -35,6 +37,8 @@ DRAIN_SECONDS = 8.0
 BLOCKING_THREADS = 8
 """Threads that run requests: a post waits for its commit, and those that wait share one."""
 PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger("callbridge")
 
 
 class Service(Protocol):
@@ -50,9 +54,19 @@ class Service(Protocol):
 class _Server(MPServer):
     """granian's supervisor, which also tells the worker by an event that it is time to stop."""
 
-    def __init__(self, stopping: ProcessEvent, **options: Any) -> None:
-        super().__init__("bridge", **options)
+    def __init__(self, started: ProcessEvent, stopping: ProcessEvent, **options: Any) -> None:
+        self._started = started
         self._stopping = stopping
+        super().__init__("bridge", **options)
+
+    @property
+    def respawn_failed_workers(self) -> bool:
+        """A worker that dies is started again, unless it has never worked: then the reason is in the config."""
+        return self._started.is_set()
+
+    @respawn_failed_workers.setter
+    def respawn_failed_workers(self, _: bool) -> None:
+        """granian sets its option here."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         self._stopping.set()
@@ -62,8 +76,11 @@ class _Server(MPServer):
 class _Worker:
     """What the worker process runs: granian's own worker between the start and the end of the service."""
 
-    def __init__(self, make: Callable[[], tuple[Service, Flask]], stopping: ProcessEvent) -> None:
+    def __init__(
+        self, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, stopping: ProcessEvent
+    ) -> None:
         self._make = make
+        self._started = started
         self._stopping = stopping
         self._parent = os.getpid()
         self._drained = threading.Event()
@@ -72,8 +89,14 @@ class _Worker:
     def load(self, _target: str) -> Flask:
         """Called by granian in the worker process: the application to serve."""
         self._die_with_parent()
-        self._service, app = self._make()
-        self._service.start()
+        try:
+            self._service, app = self._make()
+            self._service.start()
+        except BridgeError as error:
+            _log.critical("the bridge cannot start:\n%s", error)
+            logging.shutdown()
+            os._exit(1)
+        self._started.set()
         threading.Thread(target=self._drain, args=(self._service,), name="drain", daemon=True).start()
         return app
 
@@ -120,13 +143,14 @@ def check_address(settings: ServerSettings) -> None:
 def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -> None:
     """Serve until SIGTERM or SIGINT. `make` is called in the worker process, and again in its successor if it dies.
 
-    Raises SystemExit (1) where the worker dies again and again.
+    Raises SystemExit (1) where the worker cannot start, or dies again and again.
     """
-    # The worker shares the parent's memory, and what it is made of need not be pickled.
+    # What the worker is made of need not be pickled.
     multiprocessing.set_start_method("fork", force=True)
-    stopping = multiprocessing.Event()
-    worker = _Worker(make, stopping)
+    started, stopping = multiprocessing.Event(), multiprocessing.Event()
+    worker = _Worker(make, started, stopping)
     server = _Server(
+        started,
         stopping,
         address=settings.host,
         port=settings.port,
@@ -135,8 +159,7 @@ def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -
         blocking_threads=BLOCKING_THREADS,
         http1_settings=HTTP1Settings(header_read_timeout=10_000),
         workers_kill_timeout=STOP_SECONDS,
-        respawn_failed_workers=True,
         log_enabled=False,
     )
-    gc.freeze()  # what is there by now is shared with the worker: collecting it would copy it
+    gc.freeze()  # what is there by now is shared with the worker: collecting it there would copy it
     server.serve(spawn_target=worker.run, target_loader=worker.load)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from bridge.errors import StoreError
+from bridge.store import migrations
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
@@ -32,14 +35,33 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; several processes may try at once. Raises StoreError."""
-        # Only here: alembic takes a while to import, and most commands find the schema up to date.
-        from bridge.store import migrations
-
         try:
             with self.writer.begin() as connection:
                 migrations.upgrade(connection)
         except SQLAlchemyError as error:
             raise store_error(error, self.url) from error
+
+    def migrate_apart(self) -> None:
+        """The same, in a process of its own, so that this one need not carry alembic's 9 MB as long as it serves.
+
+        To be called while this process has only one thread.
+        """
+        try:
+            with self.reader.begin() as connection:
+                is_current = migrations.is_current(connection)
+        except SQLAlchemyError as error:
+            raise store_error(error, self.url) from error
+        if not is_current:
+            self.close()  # what is open must not be used on both sides of a fork
+            child = multiprocessing.get_context("fork").Process(target=self._migrate_and_close)
+            child.start()
+            child.join()
+            self.migrate()  # nothing is left to do; or it fails as it did there, and says why
+
+    def _migrate_and_close(self) -> None:
+        with contextlib.suppress(StoreError):
+            self.migrate()
+        self.close()
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,16 +1,14 @@
-"""The migrations, run by alembic; `versions/` holds one file a revision."""
+"""The migrations, run by alembic; `versions/` holds one file a revision, named `<revision>_<what it does>.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import StoreError
+
+_FOLDER = Path(__file__).parent
 
 
 def upgrade(connection: Connection) -> None:
@@ -18,13 +16,31 @@ def upgrade(connection: Connection) -> None:
 
     Raises StoreError for a store that a newer callbridge has migrated: writing to it could lose what it keeps.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
+    if is_current(connection):
         return
-    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+    current, revisions = _current(connection), _revisions()
+    if current is not None and current not in revisions:
         raise StoreError(f"the store was made by a newer callbridge (revision {current}): install that one")
+    # Only here: alembic costs memory and time, and the schema is nearly always up to date.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the schema is at the newest revision."""
+    return _current(connection) == _revisions()[-1]
+
+
+def _revisions() -> list[str]:
+    return sorted(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*_*.py"))
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
