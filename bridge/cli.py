@@ -127,10 +127,12 @@ def check(path: Path | None, online: bool) -> None:
         settings = load_settings(path, os.environ)
     except FaultySettingsError as error:
         faults = [*error.faults, *(find_faults(error.rest) if error.rest else [])]
-        raise SettingsError(faults) from error
-    faults = find_faults(settings)
+    else:
+        faults = find_faults(settings)
     if faults:
-        raise SettingsError(faults)
+        for fault in faults:
+            click.echo(str(fault))
+        sys.exit(1)
     click.echo("the config is fine")
     if online and not _check_online(load_plugins(settings)):
         sys.exit(1)
@@ -165,7 +167,7 @@ def events(path: Path | None, as_json: bool, limit: int | None) -> None:
     """Every event that was kept."""
     from bridge.store import queries
 
-    columns = ["data.received_at", "type", "data.call.id", "data.call.caller.display", "data.call.called.display", "id"]
+    columns = ["data.received_at", "type", "data.call.caller.display", "data.call.called.display", "id"]
     with _reading(path) as connection:
         rows = queries.events(connection, limit=_rows(limit, as_json))
         _show(rows, columns, as_json, "no events yet")
@@ -181,7 +183,7 @@ def calls(path: Path | None, as_json: bool, limit: int | None, missed: bool, sin
     """The calls, as they stand now."""
     from bridge.store import queries
 
-    columns = ["started_at", "direction", "state", "caller.display", "called.display", "rang", "queue", "wait_seconds"]
+    columns = ["started_at", "direction", "state", "caller.display", "called.display", "rang", "wait_seconds"]
     with _reading(path) as connection:
         rows = queries.calls(
             connection,
@@ -189,7 +191,7 @@ def calls(path: Path | None, as_json: bool, limit: int | None, missed: bool, sin
             since=None if since is None else time.time() - since,
             limit=_rows(limit, as_json),
         )
-        _show(rows, [*columns, "talk_seconds", "cause_text", "id"], as_json, "no calls")
+        _show(rows, [*columns, "talk_seconds", "cause_text"], as_json, "no calls")
 
 
 @main.command()
@@ -202,10 +204,25 @@ def deliveries(path: Path | None, as_json: bool, limit: int | None, state: str |
     """What is owed to the connectors, and what became of it."""
     from bridge.store import queries
 
-    columns = ["id", "event_type", "call_id", "connector", "state", "attempts", "next_attempt_at", "last_error"]
+    columns = ["id", "event_type", "connector", "state", "attempts", "next_attempt_at", "last_error"]
     with _reading(path) as connection:
         rows = queries.deliveries(connection, state=state, connector=connector, limit=_rows(limit, as_json))
         _show(rows, [*columns, "receipt"], as_json, "no deliveries")
+
+
+@main.command()
+@_config
+@_json
+@_limit
+@click.argument("delivery_id", required=False)
+def attempts(path: Path | None, as_json: bool, limit: int | None, delivery_id: str | None) -> None:
+    """Every try to deliver: when, how long it took, what came of it and what the other side answered."""
+    from bridge.store import queries
+
+    columns = ["started_at", "connector", "delivery_id", "number", "seconds", "outcome", "status", "error", "answer"]
+    with _reading(path) as connection:
+        rows = queries.attempts(connection, delivery_id=delivery_id, limit=_rows(limit, as_json))
+        _show(rows, columns, as_json, "no attempts")
 
 
 @main.command()

@@ -65,6 +65,28 @@ def deliveries(
         }
 
 
+def attempts(
+    connection: Connection, *, delivery_id: str | None = None, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Every try to deliver, by the time it began (of one delivery, if it is named); `seconds` is how long it took."""
+    table, of = schema.attempts, schema.deliveries
+    query = select(table, of.c.connector).join(of, of.c.id == table.c.delivery_id).order_by(table.c.id)
+    if delivery_id is not None:
+        query = query.where(table.c.delivery_id == delivery_id)
+    for row in _newest(connection, query, limit):
+        yield {
+            "delivery_id": row.delivery_id,
+            "connector": row.connector,
+            "number": row.number,
+            "started_at": _iso(row.started_at),
+            "seconds": round(row.seconds, 3),
+            "outcome": row.outcome,
+            "status": row.status,
+            "error": row.error,
+            "answer": row.answer,
+        }
+
+
 def quarantine(connection: Connection, *, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Posts no event could be made of, by the time they were received."""
     table = schema.quarantine
