@@ -40,6 +40,7 @@ class Bridge:
 
     def __init__(self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        self.clock = clock
         self.plugins = load_plugins(settings)
         if settings.strict and self.plugins.faults:
             raise SettingsError(self.plugins.faults)
@@ -132,10 +133,12 @@ def create_app(bridge: Bridge) -> Flask:
     """The web application of a bridge."""
     app = Flask("bridge", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.url_map.merge_slashes = False  # a redirect passes the PBX's probe and loses its events
     failed = {name: one.error for name, one in bridge.plugins.directories.items() if one.error is not None}
-    intake = Intake(bridge.settings, bridge.plugins.sources, bridge.store, bridge.hand_over, bridge.metrics)
+    settings, plugins, store = bridge.settings, bridge.plugins, bridge.store
+    intake = Intake(settings, plugins.sources, store, bridge.hand_over, bridge.metrics, bridge.clock)
     monitoring = Monitoring(
-        bridge.settings, bridge.plugins.connectors, failed, bridge.store, bridge.dispatcher, bridge.metrics
+        settings, plugins.connectors, failed, store, bridge.dispatcher, bridge.metrics, bridge.clock
     )
     app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())

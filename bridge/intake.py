@@ -108,7 +108,7 @@ class Intake:
         if reading is None:
             self._count(source.name, "probe")
             return _answer(200, "ok")
-        accepted = self._keep(Arrival(self._views[source.name], reading, digest(fields, body), received_at))
+        accepted = self._keep(Arrival(self._views[source.name], reading, digest(fields, body), received_at), post)
         self._hand_over(accepted)
         self._note(source.name, accepted)
         return _answer(200, reading.call_id)
@@ -144,17 +144,22 @@ class Intake:
             self._keep_aside(post.received_at, source.name, str(error), post.fields or post.body)
             raise _Refused(400, str(error)) from error
         except Exception as error:
-            _log.exception("source %s failed to read a post", source.name)
-            reason = f"the source plugin failed: {type(error).__name__}: {error}"
-            self._keep_aside(post.received_at, source.name, reason, post.fields or post.body)
-            raise _Refused(500, "the post could not be read; it is kept in the quarantine") from error
+            raise self._plugin_failed(source.name, post, error) from error
 
-    def _keep(self, arrival: Arrival) -> Accepted:
+    def _keep(self, arrival: Arrival, post: Post) -> Accepted:
         try:
             with self._metrics.accept_seconds.time():
                 return self._store.accept(arrival)
         except StoreError as error:
             raise self._not_storable(error) from error
+        except Exception as error:  # what the plugin read is not what a reading must be
+            raise self._plugin_failed(arrival.source.name, post, error) from error
+
+    def _plugin_failed(self, source: str, post: Post, error: Exception) -> _Refused:
+        _log.error("source %s failed to read a post", source, exc_info=error)
+        reason = f"the source plugin failed: {type(error).__name__}: {error}"
+        self._keep_aside(post.received_at, source, reason, post.fields or post.body)
+        return _Refused(500, "the post could not be read; it is kept in the quarantine")
 
     def _keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | bytes) -> None:
         text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw

@@ -152,7 +152,8 @@ def _offset(stamp: re.Match[str]) -> str:
 
 
 def _is_probe(fields: Fields) -> bool:
-    return not fields or (set(fields) == {"{}"} and not any(fields["{}"]))
+    names = {"".join(name.split()) for name in fields}
+    return names <= {"", "{}"} and not any("".join(value).strip() for value in fields.values())
 
 
 def _identify(form: _Form) -> tuple[str, str]:

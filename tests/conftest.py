@@ -1,0 +1,187 @@
+"""What tests of the intake, the events and the commands share: a bridge that runs, and a bridge within the test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+from werkzeug.test import TestResponse
+
+from bridge.app import Bridge, create_app
+from bridge.cli import main
+from bridge.redaction import Redactor
+from bridge.settings import load_settings
+from bridge.store import queries
+from bridge.testing import BridgeProcess, RecordingSink, eventually, recording_sink, running_bridge
+
+TOKEN = "a-token-of-the-office"
+OTHER_TOKEN = "tökén +%25 of tomorrow"
+
+OFFICE = f"""
+locale = "tr"
+[intake]
+tokens = ["{TOKEN}", "{OTHER_TOKEN}"]
+[log]
+level = "debug"
+[connectors.everything]
+kind = "webhook"
+on = ["*"]
+url = "SINK/everything"
+retry = {{schedule = []}}
+"""
+
+CALL = {
+    "domain_id": "101",
+    "direction": "inbound",
+    "caller_id_number": "02123205062",
+    "destination_number": "1001",
+    "dialed_user": "1001",
+    "start_stamp": "2016-01-01 00:00:00",
+}
+"""What every form of a call says."""
+
+MISSED = CALL | {
+    "event_type": "hangup",
+    "connected_user": "",
+    "answer_stamp": "",
+    "end_stamp": "2016-01-01 00:00:20",
+    "answered": "false",
+    "hangup_cause": "ORIGINATOR_CANCEL",
+}
+"""The hangup of a call that nobody took."""
+
+Json = dict[str, Any]
+
+
+class Office:
+    """A bridge that runs, a sink that gets every event it delivers, and its commands beside it."""
+
+    token = TOKEN
+    other_token = OTHER_TOKEN
+    path = f"/event/{TOKEN}"
+    call: Mapping[str, str] = CALL
+    missed: Mapping[str, str] = MISSED
+
+    def __init__(self, bridge: BridgeProcess, sink: RecordingSink) -> None:
+        self.bridge = bridge
+        self.sink = sink
+        self._numbers = itertools.count()
+
+    def new_id(self) -> str:
+        """The id of a call nobody has heard of."""
+        return f"call-{next(self._numbers)}"
+
+    def post(self, form: Mapping[str, str] | bytes, path: str | None = None, **options: Any) -> requests.Response:
+        """Post as a PBX that knows the token."""
+        return self.bridge.post(path or self.path, form, **options)
+
+    def tell(self, form: Mapping[str, str], **changes: str) -> str:
+        """Post a form that is taken; returns the id of its call, a new one unless `call_uuid` is given."""
+        call_id = changes.setdefault("call_uuid", self.new_id())
+        answer = self.post({**form, **changes})
+        assert (answer.status_code, answer.text) == (200, call_id)
+        return call_id
+
+    def hear(self, form: Mapping[str, str], **changes: str) -> Json:
+        """Post a form; returns the event of it as the webhook connector sends it."""
+        call_id = self.tell(form, **changes)
+        return self.heard(call_id)[-1]
+
+    def heard(self, call_id: str, count: int = 1) -> list[Json]:
+        """The events of a call that were delivered, as soon as there are `count`."""
+
+        def look() -> list[Json] | None:
+            events = [json.loads(arrival.body) for arrival in list(self.sink.arrivals)]
+            mine = [event for event in events if (event["data"]["call"] or {}).get("id") == call_id]
+            return mine if len(mine) >= count else None
+
+        return eventually(look, f"delivery {count} of {call_id}")
+
+    def kept(self, call_id: str) -> list[Json]:
+        """The events of a call that were kept, delivered or not."""
+        return [row for row in self.rows("events") if (row["data"]["call"] or {}).get("id") == call_id]
+
+    def types(self, call_id: str) -> list[str]:
+        """The types of the kept events of a call."""
+        return [event["type"] for event in self.kept(call_id)]
+
+    def run(self, *arguments: str) -> Result:
+        """A command, beside the bridge (in the process of the test, which is quicker than one of its own)."""
+        return CliRunner().invoke(main, [*arguments, "--config", str(self.bridge.config)])
+
+    def rows(self, *arguments: str) -> list[Json]:
+        """What a command prints with --json."""
+        done = self.run(*arguments, "--json")
+        assert done.exit_code == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """An office in Turkey. Tests share it, so each uses calls of its own."""
+    with recording_sink() as sink:
+        config = OFFICE.replace("SINK", sink.url)
+        with running_bridge(tmp_path_factory.mktemp("office"), config) as bridge:
+            yield Office(bridge, sink)
+
+
+class Desk:
+    """A bridge within the test, with a clock that stands still until the test moves it."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        path = folder / "desk.toml"
+        path.write_text(f'{config}\n[store]\nurl = "sqlite:///{folder / "desk.db"}"\n', "utf-8")
+        self.now = 1_790_000_000.0
+        self.redactor = Redactor()
+        self.bridge = Bridge(load_settings(path, {}), self.redactor, lambda: self.now)
+        self.client = create_app(self.bridge).test_client()
+
+    def post(self, form: Mapping[str, str] | bytes, path: str = "/event", **options: Any) -> TestResponse:
+        """Post a form to a path."""
+        return self.client.post(path, data=form, **options)
+
+    def types(self) -> list[str]:
+        """The types of all events, in the order in which they were kept."""
+        return [event["type"] for event in self.events()]
+
+    def events(self) -> list[Json]:
+        """All events, in the order in which they were kept."""
+        with self.bridge.store.reading() as connection:
+            return list(queries.events(connection))
+
+    def deliveries(self) -> list[Json]:
+        """All deliveries."""
+        with self.bridge.store.reading() as connection:
+            return list(queries.deliveries(connection))
+
+    def quarantine(self) -> list[Json]:
+        """The posts that were kept aside."""
+        with self.bridge.store.reading() as connection:
+            return list(queries.quarantine(connection))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """What a metric says; 0 where it says nothing yet."""
+        return self.bridge.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    """Makes a desk of a config, and closes it at the end of the test."""
+    desks: list[Desk] = []
+
+    def open_one(config: str = "") -> Desk:
+        desk = Desk(tmp_path, config)
+        desk.bridge.start()
+        desks.append(desk)
+        return desk
+
+    yield open_one
+    for desk in desks:
+        desk.bridge.drain(2.0)
+        desk.bridge.close()
