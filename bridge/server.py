@@ -1,7 +1,7 @@
 """Serving: granian in front of the application, one worker process that the kernel stops together with its parent.
 
 The parent keeps the port and starts the worker again if it dies; the worker runs the bridge. On SIGTERM the parent says
-so to the worker twice: by an event, on which the bridge stops claiming and ends its open streams, and by granian's own
+so to the worker twice: by a pipe, on which the bridge stops claiming and ends its open streams, and by granian's own
 signal, on which it takes no more connections and finishes the requests under way.
 """
 
@@ -52,11 +52,11 @@ class Service(Protocol):
 
 
 class _Server(MPServer):
-    """granian's supervisor, which also tells the worker by an event that it is time to stop."""
+    """granian's supervisor, which also tells the worker through the pipe `tell` that it is time to stop."""
 
-    def __init__(self, started: ProcessEvent, stopping: ProcessEvent, **options: Any) -> None:
+    def __init__(self, started: ProcessEvent, tell: int, **options: Any) -> None:
         self._started = started
-        self._stopping = stopping
+        self._tell = tell
         super().__init__("bridge", **options)
 
     @property
@@ -69,20 +69,19 @@ class _Server(MPServer):
         """granian sets its option here."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        self._stopping.set()
+        os.write(self._tell, b".")
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian has no types here
 
 
 class _Worker:
     """What the worker process runs: granian's own worker between the start and the end of the service."""
 
-    def __init__(
-        self, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, stopping: ProcessEvent
-    ) -> None:
+    def __init__(self, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, told: int) -> None:
         self._make = make
         self._started = started
-        self._stopping = stopping
+        self._told = told
         self._parent = os.getpid()
+        self._draining = threading.Lock()
         self._drained = threading.Event()
         self._service: Service | None = None
 
@@ -97,23 +96,28 @@ class _Worker:
             logging.shutdown()
             os._exit(1)
         self._started.set()
-        threading.Thread(target=self._drain, args=(self._service,), name="drain", daemon=True).start()
+        threading.Thread(target=self._drain_when_told, name="drain", daemon=True).start()
         return app
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Called by granian in the worker process: serve until told to stop, then end in an orderly way."""
         MPServer._spawn_wsgi_worker(*args, **kwargs)
-        self._stopping.set()
+        threading.Thread(target=self._drain, name="drain", daemon=True).start()
         self._drained.wait(DRAIN_SECONDS + 1)
         if self._service is not None:
             self._service.close()
         logging.shutdown()
         os._exit(0)  # a thread of a connector that hangs must not keep the process
 
-    def _drain(self, service: Service) -> None:
-        self._stopping.wait()
+    def _drain_when_told(self) -> None:
+        os.read(self._told, 1)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._service is None or not self._draining.acquire(blocking=False):
+            return
         try:
-            service.drain(DRAIN_SECONDS)
+            self._service.drain(DRAIN_SECONDS)
         finally:
             self._drained.set()
 
@@ -147,11 +151,13 @@ def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -
     """
     # What the worker is made of need not be pickled.
     multiprocessing.set_start_method("fork", force=True)
-    started, stopping = multiprocessing.Event(), multiprocessing.Event()
-    worker = _Worker(make, started, stopping)
+    started = multiprocessing.Event()
+    # A pipe, as telling by an Event waits for ever for a worker that was killed while it waited.
+    told, tell = os.pipe()
+    worker = _Worker(make, started, told)
     server = _Server(
         started,
-        stopping,
+        tell,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
