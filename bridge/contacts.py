@@ -18,8 +18,29 @@ UNKNOWN_FOR = 60.0
 """Seconds it is remembered that nobody knew a number."""
 REMEMBERED = 10_000
 """Numbers remembered at most."""
+AT_ONCE = 16
+"""Lookups a directory may have under way: one that hangs is asked no more until it lets go of some."""
 
 _log = logging.getLogger("callbridge.contacts")
+
+
+class _Directory:
+    """One directory, with threads of its own: one that hangs must not use up those of another."""
+
+    def __init__(self, name: str, lookup: Callable[..., Contact | None], budget: float) -> None:
+        self.name = name
+        self.budget = budget
+        self._lookup = lookup
+        self._pool = ThreadPoolExecutor(AT_ONCE, f"directory-{name}")  # no thread before the first use
+        self._free = threading.Semaphore(AT_ONCE)
+
+    def ask(self, number: Number) -> Future[Contact | None] | None:
+        """Begin a lookup; None while too many are under way."""
+        if not self._free.acquire(blocking=False):
+            return None
+        future = self._pool.submit(self._lookup, number=number)
+        future.add_done_callback(lambda _: self._free.release())
+        return future
 
 
 class Directories:
@@ -30,19 +51,18 @@ class Directories:
         lookups: Sequence[tuple[str, Callable[..., Contact | None], float]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lookups = lookups
+        self._directories = [_Directory(*one) for one in lookups]
         self._clock = clock
         self._known: OrderedDict[str, tuple[Contact | None, float]] = OrderedDict()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="directory")  # no thread before the first use
 
     def __bool__(self) -> bool:
-        return bool(self._lookups)
+        return bool(self._directories)
 
     def who_is(self, call: Call) -> Contact | None:
         """The contact of the outside party of a call; None for an unknown, a withheld or an inside number."""
         number = call.caller if call.direction == "inbound" else call.called
-        if number is None or number.e164 is None or not self._lookups:
+        if number is None or number.e164 is None or not self._directories:
             return None
         with self._lock:
             contact, until = self._known.get(number.e164, (None, 0.0))
@@ -56,11 +76,12 @@ class Directories:
 
     def _ask(self, number: Number) -> tuple[Contact | None, bool]:
         """The first answer in the order of preference, and whether all before it answered. All are asked at once."""
-        asked = [(name, self._pool.submit(lookup, number=number), budget) for name, lookup, budget in self._lookups]
+        asked = [(directory, directory.ask(number)) for directory in self._directories]
         began = self._clock()
         complete = True
-        for name, future, budget in asked:
-            contact, answered = self._answer(name, future, max(0.0, budget - (self._clock() - began)))
+        for directory, future in asked:
+            left = max(0.0, directory.budget - (self._clock() - began))
+            contact, answered = self._answer(directory.name, future, left) if future else (None, False)
             complete = complete and answered
             if contact is not None:
                 return contact, complete
@@ -70,10 +91,9 @@ class Directories:
         try:
             contact = future.result(seconds)
         except FutureTimeoutError:
-            future.cancel()
             _log.warning("directory %s did not answer in time", name)
             return None, False
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything, and a lookup must not cost the delivery
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and must not cost the delivery
             _log.warning("directory %s failed: %s", name, error)
             return None, False
         if contact is not None and not isinstance(contact, Contact):

@@ -65,8 +65,8 @@ class Health:
         return self.probe_at if self.paused_by is not None else self.open_until
 
     def delivered(self) -> Health:
-        """A delivery went through: whatever was wrong is over, but for what the operator paused."""
-        if self.paused_by == "operator":
+        """A delivery went through: whatever was wrong is over, but for a pause that only a resume ends."""
+        if self.paused_by in ("operator", "gone"):
             return replace(self, failures=0, opened=0, open_until=None, last_error=None)
         return self.resume()
 
@@ -96,10 +96,10 @@ class Health:
             return replace(self, last_error=error)
         return replace(self, paused_by="gone", reason=error, last_error=error, probe_at=None, open_until=None)
 
-    def answered(self, error: str) -> Health:
+    def answered(self, error: str, now: float) -> Health:
         """A permanent failure: this delivery is dead, but the other side is there, so the breaker closes."""
         if self.paused_by is not None:
-            return replace(self, last_error=error)
+            return replace(self, last_error=error, probe_at=None if self.probe_at is None else now + PROBE_EVERY)
         return replace(self, failures=0, opened=0, open_until=None, last_error=error)
 
     def pause(self) -> Health:

@@ -200,7 +200,7 @@ class _Loader:
             kind = self.kind(SourceKind, "bridge_sources", "source", kind_name)
             options = read_options(kind.settings, settings.options, path)
             source = kind.create(options, SourceContext(name, settings.timezone, settings.region))
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             self._fault(path, error)
             return
         self.plugins.sources[name] = LoadedSource(name, kind, settings, source)
@@ -224,7 +224,7 @@ class _Loader:
             plugin = kind.create(options, context)
             targets = _checked_targets(kind.targets(options))
             self._register(path, plugin, "bridge_deliver")
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             return LoadedConnector(name, settings, loaded.kind, error=self._fault(path, error))
         return LoadedConnector(name, settings, kind, plugin, targets)
 
@@ -238,7 +238,7 @@ class _Loader:
             http = HttpClient(timeout=settings.timeout)
             plugin = kind.create(options, DirectoryContext(name, settings.timeout, http, log))
             self._register(path, plugin, "bridge_lookup")
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             return LoadedDirectory(name, settings, error=self._fault(path, error))
         return LoadedDirectory(name, settings, plugin)
 
@@ -285,7 +285,7 @@ class _Loader:
             manager.unregister(name=name)
             raise PluginError(f"the plugin does not implement {required_hook}")
 
-    def _fault(self, path: str, error: Exception) -> str:
+    def _fault(self, path: str, error: BaseException) -> str:
         if isinstance(error, SettingsError):
             self.plugins.faults.extend(error.faults)
             return "; ".join(str(fault) for fault in error.faults)

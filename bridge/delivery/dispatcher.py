@@ -19,6 +19,8 @@ from bridge.store import Claim, ClaimRequest, Leasing, Store
 
 TICK = 1.0
 """Seconds between two looks at what only time brings about: age, hanging calls, silence."""
+LOOK_AGAIN = 60.0
+"""Seconds after which a backlog is looked at in any case: a claim can be lost together with its outcome."""
 PATIENCE = 30.0
 """Seconds without a round after which the dispatcher counts as stuck."""
 
@@ -59,24 +61,25 @@ class Dispatcher:
         ages: Mapping[str, float],
         tasks: Sequence[Callable[[], Iterable[str]]] = (),
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._token = token
         self._ages = ages
         self._tasks = tasks
         self._clock = clock
+        self._monotonic = monotonic
         self._lanes = lanes
         self._waiting: dict[str, _Waiting] = {}
         self._wake = threading.Event()
-        self._foreign = True
+        self._look_anew = True
         self._stopping = False
-        self._round_at = time.monotonic()
-        self._next_tick = 0.0
+        self._round_at = monotonic()
+        self._next_tick = self._round_at
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
         """Start feeding the lanes there are by now."""
-        self._waiting = {name: _Waiting() for name in self._lanes}
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -99,23 +102,23 @@ class Dispatcher:
     def nudge(self, connectors: Iterable[str]) -> None:
         """Something is due for these connectors."""
         for name in connectors:
-            if name in self._waiting:
-                self._waiting[name].due_at = 0.0
+            if name in self._lanes:
+                self._of(name).due_at = 0.0
                 self._wake.set()
 
     def notice_foreign_write(self) -> None:
         """Another process has written: anything may be due, and connectors may be paused or resumed."""
-        self._foreign = True
+        self._look_anew = True
         self._wake.set()
 
     def done(self, lane: Lane, told: frozenset[str], retry_at: float | None) -> None:
         """A lane has recorded outcomes; the earliest retry among them is due at `retry_at`."""
-        waiting = self._waiting[lane.name]
+        waiting = self._of(lane.name)
         if retry_at is not None:
             waiting.no_later_than(retry_at)
         if waiting.blocked:
             waiting.due_at = 0.0
-        if waiting.due_at is not None:
+        if retry_at is not None or (waiting.due_at is not None and waiting.due_at <= self._clock()):
             self._wake.set()
         self.nudge(told)
 
@@ -123,7 +126,7 @@ class Dispatcher:
         """Why nothing is dispatched, for `/readyz`; None where all is well."""
         if not self._thread.is_alive():
             return "the dispatcher does not run"
-        if time.monotonic() - self._round_at > PATIENCE:
+        if self._monotonic() - self._round_at > PATIENCE:
             return "the dispatcher is stuck"
         return None
 
@@ -131,15 +134,18 @@ class Dispatcher:
         """The lanes by connector."""
         return self._lanes
 
+    def _of(self, connector: str) -> _Waiting:
+        return self._waiting.setdefault(connector, _Waiting())
+
     def _run(self) -> None:
         was_down = False
         pause = 0.0
         while not self._stopping:
             self._wake.wait(pause)
             self._wake.clear()
-            self._round_at = time.monotonic()
+            self._round_at = self._monotonic()
             try:
-                pause = self._round()
+                pause = self.run_once()
                 if was_down:
                     _log.warning("the store works again")
                 was_down = False
@@ -147,25 +153,25 @@ class Dispatcher:
                 # Failure policy: what is due stays due. Say it once, and look again in a moment.
                 if not was_down and not self._stopping:
                     _log.error("nothing can be dispatched: %s", error)
-                was_down, pause = True, TICK
+                was_down, pause, self._look_anew = True, TICK, True
             except Exception:  # noqa: BLE001  # a fault here must not end dispatching for good
                 _log.exception("a round of dispatching failed")
-                pause = TICK
+                pause, self._look_anew = TICK, True
 
-    def _round(self) -> float:
-        """Feed every lane that has something due; returns how long to sleep."""
-        if self._foreign:
-            self._foreign = False
+    def run_once(self) -> float:
+        """Feed every lane that has something due; returns how many seconds nothing is to be done."""
+        if self._look_anew:
+            self._look_anew = False
             healths = self._store.healths()
             for name, lane in self._lanes.items():
                 lane.learn(healths.get(name, lane.health))
-                self._waiting[name].due_at = 0.0
+                self._of(name).due_at = 0.0
         sleep = min((self._feed(lane) for lane in self._lanes.values()), default=60.0)
         return min(sleep, self._tick())
 
     def _feed(self, lane: Lane) -> float:
         """Claim what is due for a lane, as far as it has room; returns how long it can do without."""
-        waiting = self._waiting[lane.name]
+        waiting = self._of(lane.name)
         now = self._clock()
         if waiting.due_at is None:
             return 60.0
@@ -182,6 +188,7 @@ class Dispatcher:
         claimed = self._store.claim(ClaimRequest(lane.name, room, self._token, lane.lease_seconds, now, probe))
         lane.push(claimed.claims, fresh=False)
         waiting.blocked = claimed.blocked
+        waiting.no_later_than(now + LOOK_AGAIN)
         if claimed.next_due is not None:
             waiting.no_later_than(claimed.next_due)
         if claimed.blocked:
@@ -192,7 +199,7 @@ class Dispatcher:
         return max(0.0, waiting.due_at - now) if waiting.due_at is not None else 60.0
 
     def _tick(self) -> float:
-        now = time.monotonic()
+        now = self._monotonic()
         if now < self._next_tick:
             return self._next_tick - now
         self._next_tick = now + TICK
@@ -218,5 +225,5 @@ class Dispatcher:
             told_at = lane.health.dead_told_at
             if lane.health.dead_untold and (told_at is None or now - told_at >= TELL_EVERY):
                 self.nudge(self._store.tell_dead())
-                self._foreign = True  # read the healths anew
+                self._look_anew = True
                 return

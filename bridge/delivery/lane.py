@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from typing import Any
 
 from bridge.contacts import Directories
 from bridge.delivery.pace import Pace
-from bridge.delivery.verdict import Judge
+from bridge.delivery.verdict import Judge, is_sound
 from bridge.errors import DeliveryFailure, StoreError, TemporaryFailure
 from bridge.health import Health
 from bridge.hookspecs import Outcome
-from bridge.model import Contact, Delivery, Event, Receipt, Skip
+from bridge.model import Contact, Delivery, Event
 from bridge.plugins import LoadedConnector
 from bridge.store import Claim, Ending, Store
 
@@ -73,6 +74,8 @@ class Lane:
         self.lease_seconds = 2 * (self.policy.timeout + HANG_GRACE) + LEASE_MARGIN
         self.completions = 0
         self._kind = connector.kind
+        # What takes one call at a time gets no other while one hangs.
+        self._most_abandoned = MOST_ABANDONED if self._kind is None or self._kind.threadsafe else 1
         self._deliver = deliver
         self._store = store
         self._directories = directories
@@ -96,9 +99,10 @@ class Lane:
 
     def fresh_room(self) -> int:
         """How many deliveries may be leased to this lane as they come in."""
-        if self._stopping or self.is_hung or self.health.admits(self._clock()) != "all":
-            return 0
-        return max(0, min(8 * self.policy.concurrency - len(self._fresh), self._allowed()))
+        with self._changed:
+            if self._stopping or self.is_hung or self.health.admits(self._clock()) != "all":
+                return 0
+            return max(0, min(8 * self.policy.concurrency * self.policy.max_batch - len(self._fresh), self._allowed()))
 
     def backlog_room(self) -> int:
         """How many deliveries that wait may be claimed for this lane now."""
@@ -115,26 +119,26 @@ class Lane:
         if self.health.admits(now) == "none":
             at = self.health.admits_at()
             return None if at is None else at - now
-        return self._pace.wait(self._monotonic()) or None
+        with self._changed:
+            return self._pace.wait(self._monotonic()) or None
 
     def push(self, claims: Sequence[Claim], *, fresh: bool) -> None:
         """Take claims that were leased just now for `lease_seconds`."""
         until = self._monotonic() + self.lease_seconds
-        if self._stopping:
-            self._release(claims)
-            return
         with self._changed:
-            queue = self._fresh if fresh else self._backlog
-            queue.extend((claim, until) for claim in claims)
-            for _ in range(min(len(claims) - self._idle, self.policy.concurrency - self._threads)):
-                self._start_thread()
-            self._changed.notify(len(claims))
+            if not self._stopping:
+                queue = self._fresh if fresh else self._backlog
+                queue.extend((claim, until) for claim in claims)
+                self._start_threads()
+                self._changed.notify(len(claims))
+                return
+        self._release(claims)
 
     def give_up_hung(self) -> None:
         """Record calls that run far past their timeout as failed, and replace their threads.
 
         Failure policy: a thread cannot be killed. It is left behind; if it ever returns, it finds its run taken and
-        ends.
+        ends. Where no other may take its place, what is queued is given back.
         """
         limit = self.policy.timeout + HANG_GRACE
         for run in [run for run in tuple(self._runs) if self._monotonic() - run.began > limit]:
@@ -143,8 +147,9 @@ class Lane:
                     self._runs.discard(run)
                     self._threads -= 1
                     self._abandoned += 1
-                    if self._abandoned < MOST_ABANDONED:
-                        self._start_thread()
+                    self._start_threads()
+                    stranded = self._take_queued() if self.is_hung else []
+                self._release(stranded)
                 self._log.error("a call did not return within %.0f s: its thread is given up", limit)
                 failure = TemporaryFailure(f"the connector did not return within {limit:.0f} s")
                 self._conclude(run, [failure] * len(run.claims), [None] * len(run.claims))
@@ -152,15 +157,13 @@ class Lane:
     @property
     def is_hung(self) -> bool:
         """Whether so many calls hang that the connector gets no more threads."""
-        return self._abandoned >= MOST_ABANDONED and self._threads == 0
+        return self._abandoned >= self._most_abandoned and self._threads == 0
 
     def stop(self) -> None:
         """Take no more; what is queued is given back, what is under way goes on (see `wait_idle`)."""
         with self._changed:
             self._stopping = True
-            queued = [claim for claim, _ in (*self._fresh, *self._backlog)]
-            self._fresh.clear()
-            self._backlog.clear()
+            queued = self._take_queued()
             self._changed.notify_all()
         self._release(queued)
 
@@ -181,12 +184,22 @@ class Lane:
     # --- the threads --------------------------------------------------------------------------------------------
 
     def _allowed(self) -> int:
-        room = self._pace.room(self._monotonic())
-        return 1_000_000 if room is None else room
+        calls = self._pace.room(self._monotonic())
+        return 1_000_000 if calls is None else calls * self.policy.max_batch
 
-    def _start_thread(self) -> None:
-        self._threads += 1
-        threading.Thread(target=self._work, name=f"deliver-{self.name}", daemon=True).start()
+    def _take_queued(self) -> list[Claim]:
+        queued = [claim for claim, _ in (*self._fresh, *self._backlog)]
+        self._fresh.clear()
+        self._backlog.clear()
+        return queued
+
+    def _start_threads(self) -> None:
+        """Start as many threads as the queues need and the limits allow."""
+        needed = len(self._fresh) + len(self._backlog) - self._idle
+        allowed = min(self.policy.concurrency - self._threads, self._most_abandoned - self._abandoned)
+        for _ in range(min(needed, allowed)):
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"deliver-{self.name}", daemon=True).start()
 
     def _work(self) -> None:
         while (run := self._begin()) is not None:
@@ -213,7 +226,8 @@ class Lane:
                 return run
 
     def _choose(self) -> tuple[list[Claim], list[Claim], list[Claim]]:
-        """From the queues: what to try now, what is too old, and what must wait (a pause, the breaker, the rate)."""
+        """From the queues: what to try now, what is too old, and what must wait: for a pause, the breaker, the rate or
+        a lease that outlasts the call."""
         claims: list[Claim] = []
         expired: list[Claim] = []
         refused: list[Claim] = []
@@ -222,13 +236,11 @@ class Lane:
         permitted = False
         while (self._fresh or self._backlog) and len(claims) < self.policy.max_batch:
             claim, until = (self._fresh or self._backlog).popleft()
-            if until - mono < self.policy.timeout + HANG_GRACE:
-                continue  # the lease would end during the call: whoever claims it next tries it
             if self._judge.is_too_old(claim, now):
                 expired.append(claim)
                 continue
             probing = admission == "one" and not self._runs and not claims
-            if admission != "all" and not probing:
+            if (admission != "all" and not probing) or until - mono < self.policy.timeout + HANG_GRACE:
                 refused.append(claim)
                 continue
             permitted = permitted or self._pace.take(mono)
@@ -276,18 +288,19 @@ class Lane:
         ]
         try:
             answer = self._deliver(delivery=batch[0], batch=batch)
-            return self._checked(answer, len(batch))
         except DeliveryFailure as failure:
-            return [failure] * len(batch)
+            answer = [failure] * len(batch) if self.policy.max_batch > 1 else failure
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
             self._log.error("the connector raised %s", type(error).__name__, exc_info=error)
-            return [TemporaryFailure(f"the plugin failed: {type(error).__name__}: {error}")] * len(batch)
+            what = "".join(traceback.format_exception_only(error)).strip()
+            return [TemporaryFailure(f"the plugin failed: {what}")] * len(batch)
+        return self._checked(answer, len(batch))
 
     def _checked(self, answer: object, size: int) -> Sequence[Outcome]:
         """The outcomes in what a plugin answered. Nonsense is a temporary failure: nobody knows what happened."""
         many = self.policy.max_batch > 1 and isinstance(answer, list | tuple)
         answers: list[Any] = list(answer) if many else [answer] * size  # type: ignore[call-overload]  # checked above
-        if len(answers) == size and all(isinstance(one, Receipt | Skip | DeliveryFailure | None) for one in answers):
+        if len(answers) == size and all(map(is_sound, answers)):
             return answers
         return [TemporaryFailure(f"the plugin answered with nonsense ({type(answer).__name__})")] * size
 

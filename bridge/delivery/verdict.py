@@ -22,6 +22,21 @@ LONGEST_TEXT = 500
 """Characters kept of an answer or an error."""
 
 
+def is_sound(outcome: object) -> bool:
+    """Whether what a plugin answered for one delivery is an `Outcome`, its fields included."""
+    match outcome:
+        case None | Skip(reason=str()):
+            return True
+        case Receipt(text=str()) | DeliveryFailure():
+            asked = outcome.retry_after if isinstance(outcome, TemporaryFailure) else None
+            return (
+                isinstance(outcome.status, int | None)
+                and isinstance(outcome.answer, str | None)
+                and isinstance(asked, int | float | None)
+            )
+    return False
+
+
 class Judge:
     """Judges the outcomes of one connector; `clean` removes secrets from texts before they are kept."""
 
@@ -34,7 +49,7 @@ class Judge:
     ) -> Ending:
         """How the delivery ends after a try that began at `started_at` (seconds since the epoch)."""
         at = started_at + seconds
-        if isinstance(outcome, TemporaryFailure):
+        if isinstance(outcome, DeliveryFailure) and not isinstance(outcome, PermanentFailure | Misconfigured):
             return self._later(claim, outcome, started_at, seconds, contact)
         error = self._text(str(outcome))
         health: Callable[[Health], Health]
@@ -44,7 +59,7 @@ class Judge:
             case TargetGone():
                 state, kind, health = "dead", "permanent", partial(Health.gone, error=error)
             case PermanentFailure():
-                state, kind, health = "dead", "permanent", partial(Health.answered, error=error)
+                state, kind, health = "dead", "permanent", partial(Health.answered, error=error, now=at)
             case Skip():
                 state, kind, health = "skipped", "skipped", _unchanged
             case _:
@@ -70,10 +85,11 @@ class Judge:
         return now - claim.fresh_from > self._policy.max_age
 
     def _later(
-        self, claim: Claim, failure: TemporaryFailure, started_at: float, seconds: float, contact: str | None
+        self, claim: Claim, failure: DeliveryFailure, started_at: float, seconds: float, contact: str | None
     ) -> Ending:
         at = started_at + seconds
-        wait = self._policy.schedule.wait(claim.step, failure.retry_after)
+        asked = failure.retry_after if isinstance(failure, TemporaryFailure) else None
+        wait = self._policy.schedule.wait(claim.step, asked)
         error = self._text(str(failure))
         return Ending(
             claim=claim,
@@ -105,8 +121,8 @@ class Judge:
         return self._text(outcome.reason) or None if isinstance(outcome, Skip) else None
 
     def _text(self, text: str) -> str:
-        # Cleaned before it is cut: half a secret is still one.
-        return self._clean(text)[:LONGEST_TEXT]
+        # Cleaned before it is cut: half a secret is still one. Lone surrogates are no text, and no store takes them.
+        return self._clean(text)[:LONGEST_TEXT].encode(errors="replace").decode()
 
 
 def _unchanged(health: Health) -> Health:

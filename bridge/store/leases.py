@@ -33,9 +33,11 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; empty where there is none. A pid alone may be another's by now."""
+    """When a process started, in ticks since boot; empty where there is none, or only a zombie that nobody has waited
+    for. A pid alone may be another's by now."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *rest = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else rest[18]
