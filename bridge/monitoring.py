@@ -82,7 +82,7 @@ class Monitoring:
             sources, healths = {}, {}
         now = self._clock()
         warnings = contradiction_warnings(sources)
-        if self._settings.intake.open:
+        if self._settings.intake.open and not self._settings.intake.tokens:
             warnings.append("intake.open: posts are taken without a token")
         return {
             "sources": {

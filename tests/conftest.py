@@ -18,7 +18,7 @@ from bridge.cli import main
 from bridge.redaction import Redactor
 from bridge.settings import load_settings
 from bridge.store import queries
-from bridge.testing import BridgeProcess, RecordingSink, eventually, recording_sink, running_bridge
+from bridge.testing import Arrival, BridgeProcess, RecordingSink, eventually, recording_sink, running_bridge
 
 TOKEN = "a-token-of-the-office"
 OTHER_TOKEN = "tökén +%25 of tomorrow"
@@ -95,13 +95,21 @@ class Office:
 
     def heard(self, call_id: str, count: int = 1) -> list[Json]:
         """The events of a call that were delivered, as soon as there are `count`."""
+        return [arrival.json() for arrival in self.arrivals(call_id, count)]
 
-        def look() -> list[Json] | None:
-            events = [json.loads(arrival.body) for arrival in list(self.sink.arrivals)]
-            mine = [event for event in events if (event["data"]["call"] or {}).get("id") == call_id]
+    def arrivals(self, call_id: str, count: int = 1) -> list[Arrival]:
+        """The requests that brought the events of a call, as soon as there are `count`."""
+
+        def look() -> list[Arrival] | None:
+            mine = [arrival for arrival in list(self.sink.arrivals) if self._call_of(arrival) == call_id]
             return mine if len(mine) >= count else None
 
         return eventually(look, f"delivery {count} of {call_id}")
+
+    @staticmethod
+    def _call_of(arrival: Arrival) -> str | None:
+        call = arrival.json()["data"]["call"]
+        return call and str(call["id"])
 
     def kept(self, call_id: str) -> list[Json]:
         """The events of a call that were kept, delivered or not."""
@@ -110,6 +118,11 @@ class Office:
     def types(self, call_id: str) -> list[str]:
         """The types of the kept events of a call."""
         return [event["type"] for event in self.kept(call_id)]
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        lines = self.bridge.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
     def run(self, *arguments: str) -> Result:
         """A command, beside the bridge (in the process of the test, which is quicker than one of its own)."""
