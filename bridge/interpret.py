@@ -60,20 +60,21 @@ class Interpreter:
             return None
         decision = decide(record, arrival.reading)
         merged = merge(record, arrival.reading, decision.type, digest=arrival.digest, received_at=received_at)
-        call = self._describe(merged, arrival, arrival.reading)
+        call = self._describe(merged, arrival)
+        dialed_user = arrival.reading.facts.dialed_user or None
         return Interpretation(
-            event=self._event(arrival, decision.type, call),
+            event=self._event(arrival, decision.type, call.model_copy(update={"dialed_user": dialed_user})),
             record=merged,
-            call=self._describe(merged, arrival, None),
+            call=call,
             late=record.ended is not None and decision.type in (CALL_RINGING, CALL_ANSWERED),
             contradiction=decision.contradiction,
         )
 
-    def _describe(self, record: CallRecord, arrival: Arrival, reading: Reading | None) -> Call:
+    def _describe(self, record: CallRecord, arrival: Arrival) -> Call:
         source = arrival.source
         return describe(
             record,
-            reading,
+            None,
             call_id=arrival.reading.call_id,
             region=source.region,
             locale=self._locale,

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bridge.calls import CallRecord
 from bridge.ids import new_id
 from bridge.interpret import Arrival, Interpretation, Interpreter
 from bridge.model import Event, Fields
 from bridge.store import schema
+from bridge.store.bulk import insert_rows
 from bridge.store.deliveries import NO_DUES, Dues, Leasing, Owed, owe
 
 Route = Callable[[Event], Sequence[tuple[str, str]]]
@@ -76,7 +77,7 @@ class Arrivals:
                 kept.append(_Kept(index, key, call.events, meaning))
                 call.record, call.left, call.events = meaning.record, meaning, call.events + 1
         _save_calls(connection, calls)
-        _save_events(connection, kept)
+        insert_rows(connection, schema.events, [event_row(one.meaning.event, one.key) for one in kept])
         _note_sources(connection, arrivals, kept)
         answers = [Accepted()] * len(arrivals)
         dues = self._owe(connection, kept, {key for key, call in calls.items() if call.stored})
@@ -104,8 +105,9 @@ class Arrivals:
 
 def keep_aside(connection: Connection, posts: Sequence[tuple[datetime, str | None, str, Fields | str]]) -> list[None]:
     """Put posts no event could be made of aside: (received at, source, reason, fields or the body as text)."""
-    connection.execute(
-        insert(schema.quarantine),
+    insert_rows(
+        connection,
+        schema.quarantine,
         [
             {
                 "id": new_id("qua", received_at.timestamp()),
@@ -137,10 +139,7 @@ def _key(arrival: Arrival) -> str:
 
 
 def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arrival]) -> dict[str, _Call]:
-    table = schema.calls
-    rows = connection.execute(
-        select(table.c.key, table.c.record, table.c.events, table.c.first_received_at).where(table.c.key.in_(set(keys)))
-    )
+    rows = connection.execute(_LOAD, {"keys": list(set(keys))})
     calls = {row.key: _Call(CallRecord.from_json(row.record), row.events, row.first_received_at, True) for row in rows}
     for key, arrival in zip(keys, arrivals, strict=True):
         if key not in calls:
@@ -149,38 +148,25 @@ def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arriva
 
 
 def _save_calls(connection: Connection, calls: Mapping[str, _Call]) -> None:
-    table = schema.calls
-    fresh, changed = [], []
     # Sorted, so that processes that save the same calls at the same time take their rows in the same order.
-    for key, call in sorted(calls.items()):
-        if call.left is None:
-            continue
-        event = call.left.event
-        row = {
-            "record": call.record.to_json(),
-            "call": call.left.call.model_dump_json(),
-            "state": call.left.call.state,
-            "events": call.events,
-            "last_received_at": event.data.received_at.timestamp(),
-        }
-        if call.stored:
-            changed.append(row | {"of_key": key})
-        else:
-            source, tenant, call_id = json.loads(key)
-            new = {"key": key, "source": source, "tenant": tenant, "call_id": call_id}
-            fresh.append(row | new | {"first_received_at": call.first_received_at})
-    if fresh:
-        connection.execute(insert(table), fresh)
-    if changed:
-        connection.execute(_UPDATE_CALL, changed)
+    rows = [_call_row(key, call, call.left) for key, call in sorted(calls.items()) if call.left is not None]
+    insert_rows(connection, schema.calls, rows, replace=("record", "call", "state", "events", "last_received_at"))
 
 
-def _save_events(connection: Connection, kept: Sequence[_Kept]) -> None:
-    if kept:
-        connection.execute(
-            insert(schema.events),
-            [event_row(one.meaning.event, one.key) for one in kept],
-        )
+def _call_row(key: str, call: _Call, left: Interpretation) -> dict[str, object]:
+    data = left.event.data
+    return {
+        "key": key,
+        "source": data.source,
+        "tenant": data.tenant or "",
+        "call_id": left.call.id,
+        "record": call.record.to_json(),
+        "call": left.call.model_dump_json(),
+        "state": left.call.state,
+        "events": call.events,
+        "first_received_at": call.first_received_at,
+        "last_received_at": data.received_at.timestamp(),
+    }
 
 
 def _note_sources(
@@ -200,11 +186,9 @@ def _note_sources(
         )
 
 
-_UPDATE_CALL = (
-    update(schema.calls)
-    .where(schema.calls.c.key == bindparam("of_key"))
-    .values({name: bindparam(name) for name in ("record", "call", "state", "events", "last_received_at")})
-)
+_LOAD = select(
+    schema.calls.c.key, schema.calls.c.record, schema.calls.c.events, schema.calls.c.first_received_at
+).where(schema.calls.c.key.in_(bindparam("keys", expanding=True)))
 _OF_SOURCE = update(schema.sources).where(schema.sources.c.name == bindparam("of_name"))
 _NOTE_POST = _OF_SOURCE.values(last_event_at=bindparam("at"))
 _NOTE_DOUBT = _OF_SOURCE.values(

@@ -18,7 +18,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     update,
@@ -28,6 +27,7 @@ from bridge.health import Health
 from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
+from bridge.store.bulk import insert_rows
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
@@ -107,16 +107,20 @@ def owe(
         dues[one.event.id] = (
             Dues((*had.claims, claim), had.waiting) if claim else Dues(had.claims, had.waiting | {one.connector})
         )
-    if rows:
-        connection.execute(insert(_deliveries), rows)
+    insert_rows(connection, _deliveries, rows)
     return dues
 
 
 def _waiting_targets(connection: Connection, calls: set[str | None]) -> set[tuple[str | None, str, str]]:
     if not calls:
         return set()
-    query = select(_c.call_key, _c.connector, _c.target).where(_c.state == "pending", _c.call_key.in_(calls))
-    return {(row.call_key, row.connector, row.target) for row in connection.execute(query)}
+    rows = connection.execute(_WAITING, {"calls": list(calls)})
+    return {(row.call_key, row.connector, row.target) for row in rows}
+
+
+_WAITING = select(_c.call_key, _c.connector, _c.target).where(
+    _c.state == "pending", _c.call_key.in_(bindparam("calls", expanding=True))
+)
 
 
 def _fresh_claim(owed: Owed, leasing: Leasing, now: float) -> Claim:
@@ -275,6 +279,9 @@ class Ending:
     health: Callable[[Health], Health] = field(default=lambda health: health)
 
 
+_LEASES = (
+    select(_c.id, _c.lease).where(_c.id.in_(bindparam("ids", expanding=True)), _c.state == "pending").with_for_update()
+)
 _LAST_ERROR: ColumnElement[str] = func.coalesce(bindparam("last_error"), _c.last_error)
 _END = (
     update(_deliveries)
@@ -298,19 +305,13 @@ _END = (
 def end(connection: Connection, endings: Sequence[Ending]) -> set[str]:
     """Write how deliveries ended, but only those whose lease is still held; returns their ids."""
     leased: dict[str, str | None] = {
-        row.id: row.lease
-        for row in connection.execute(
-            select(_c.id, _c.lease)
-            .where(_c.id.in_([ending.claim.id for ending in endings]), _c.state == "pending")
-            .with_for_update()
-        )
+        row.id: row.lease for row in connection.execute(_LEASES, {"ids": [ending.claim.id for ending in endings]})
     }
     ours = [ending for ending in endings if leased.get(ending.claim.id) == ending.claim.lease]
     if ours:
         connection.execute(_END, [_ended_row(ending) for ending in ours])
-    tried = [(ending.claim, ending.attempt) for ending in ours if ending.attempt]
-    if tried:
-        connection.execute(insert(schema.attempts), [_attempt_row(claim, attempt) for claim, attempt in tried])
+    tried = [_attempt_row(ending.claim, ending.attempt) for ending in ours if ending.attempt]
+    insert_rows(connection, schema.attempts, tried)
     return {ending.claim.id for ending in ours}
 
 
@@ -385,7 +386,7 @@ def split_targets(connection: Connection, wanted: Sequence[tuple[str, Sequence[s
             for target in targets
         ]
         if copies:
-            connection.execute(insert(_deliveries), copies)
+            insert_rows(connection, _deliveries, copies)
             connection.execute(delete(_deliveries).where(whole))
     return [None] * len(wanted)
 

@@ -6,15 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bridge.health import Health
 from bridge.ids import new_id
 from bridge.model import CONNECTOR_PAUSED, DELIVERY_DEAD, Event, Trouble, TroubleData
 from bridge.store import schema
 from bridge.store.arrivals import Route, event_row
+from bridge.store.bulk import insert_rows
 from bridge.store.deliveries import Ending, Owed, end, owe
 
+_ALL_HEALTHS = select(schema.connectors.c.name, schema.connectors.c.health)
+_HEALTHS = (
+    _ALL_HEALTHS.where(schema.connectors.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(schema.connectors.c.name)
+    .with_for_update()
+)
 _SAVE_HEALTH = (
     update(schema.connectors).where(schema.connectors.c.name == bindparam("of_name")).values(health=bindparam("health"))
 )
@@ -69,7 +76,7 @@ class Outcomes:
     def emit(self, connection: Connection, troubles: Sequence[tuple[str, Trouble, float]]) -> list[frozenset[str]]:
         """Keep troubles as events, owed to whoever asks for them: (event type, trouble, now)."""
         events = [_trouble_event(*trouble) for trouble in troubles]
-        connection.execute(insert(schema.events), [event_row(event, None) for event in events])
+        insert_rows(connection, schema.events, [event_row(event, None) for event in events])
         owed = [
             Owed(event, None, 0, connector, target, event.data.received_at.timestamp())
             for event in events
@@ -99,11 +106,8 @@ class Outcomes:
 
 def load_healths(connection: Connection, names: set[str] | None) -> dict[str, Health]:
     """How the named connectors do (None: all that the store knows)."""
-    table = schema.connectors
-    query = select(table.c.name, table.c.health).order_by(table.c.name)
-    if names is not None:
-        query = query.where(table.c.name.in_(names)).with_for_update()
-    return {row.name: Health.from_json(row.health) for row in connection.execute(query)}
+    rows = connection.execute(_ALL_HEALTHS if names is None else _HEALTHS, {"names": sorted(names or ())})
+    return {row.name: Health.from_json(row.health) for row in rows}
 
 
 def save_healths(connection: Connection, before: dict[str, Health], after: dict[str, Health]) -> None:
