@@ -238,8 +238,9 @@ class BridgeProcess:
         return self._process.pid
 
     def signal(self, number: int) -> None:
-        """Send a signal to the main process."""
-        os.kill(self.pid, number)
+        """Send a signal to the main process, unless it has ended."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def wait(self, within: float = 15.0) -> int:
         """Wait for its end; returns the exit code."""
