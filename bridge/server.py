@@ -34,7 +34,7 @@ STOP_SECONDS = 10
 """Seconds from SIGTERM to the end, whatever hangs."""
 DRAIN_SECONDS = 8.0
 """Of these, how many the deliveries under way get."""
-BLOCKING_THREADS = 8
+BLOCKING_THREADS = 16
 """Threads that run requests: a post waits for its commit, and those that wait share one."""
 PR_SET_PDEATHSIG = 1
 
