@@ -1,6 +1,6 @@
 """The command line. Every command works beside a running bridge.
 
-Exit codes: 0 done, 1 something is wrong (config, store, a check, nothing to replay), 2 the command's words are off.
+Exit codes: 0 done, 1 something is wrong (config, store, a check, an unknown id), 2 the command's words are off.
 """
 
 from __future__ import annotations
@@ -125,8 +125,9 @@ def check(path: Path | None, online: bool) -> None:
 
     try:
         settings = load_settings(path, os.environ)
-    except FaultySettingsError as error:
-        faults = [*error.faults, *(find_faults(error.rest) if error.rest else [])]
+    except SettingsError as error:
+        rest = error.rest if isinstance(error, FaultySettingsError) else None
+        faults = [*error.faults, *(find_faults(rest) if rest else [])]
     else:
         faults = find_faults(settings)
     if faults:
@@ -287,11 +288,11 @@ def prune(path: Path | None, older_than: float) -> None:
 def plugins(path: Path | None, as_json: bool) -> None:
     """The installed plugins, imported or not."""
     from bridge.monitoring import contradiction_warnings
-    from bridge.plugins import describe_installed, load_plugins
+    from bridge.plugins import describe_installed, examine_plugins
     from bridge.store import queries
 
     columns = ["name", "role", "distribution", "version", "state", "error"]
-    _show(iter(describe_installed(load_plugins(load_settings(path, os.environ)))), columns, as_json, "none")
+    _show(iter(describe_installed(examine_plugins(load_settings(path, os.environ)))), columns, as_json, "none")
     with _reading(path) as connection:
         for warning in contradiction_warnings(queries.sources(connection)):
             click.echo(f"warning: {warning}", err=True)
@@ -304,11 +305,12 @@ def plugins(path: Path | None, as_json: bool) -> None:
 def connectors(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """The connectors and how they do; with a subcommand: pause or resume one."""
     if ctx.invoked_subcommand is not None:
+        ctx.default_map = {ctx.invoked_subcommand: {"path": path}}
         return
     from bridge.connectors import describe_connectors
-    from bridge.plugins import load_plugins
+    from bridge.plugins import examine_plugins
 
-    loaded = load_plugins(load_settings(path, os.environ))
+    loaded = examine_plugins(load_settings(path, os.environ))
     with _reading(path) as connection:
         rows = describe_connectors(connection, loaded.connectors, time.time())
     columns = ["name", "kind", "state", "error", "waiting", "dead", "last_success"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
 
 from bridge.errors import Fault, SettingsError
 from bridge.model import Locale
+from bridge.settings import Settings
 
 _TEMPLATE = """\
 # The configuration of callbridge. `callbridge check` says what is wrong with it.
@@ -16,7 +18,7 @@ _TEMPLATE = """\
 locale = "{locale}"
 
 [server]
-host = "{host}"
+host = {host}
 port = {port}
 {public_url}
 [intake]
@@ -40,11 +42,15 @@ timezone = "Europe/Istanbul"
 def write_config(path: Path, *, locale: Locale, host: str, port: int, public_url: str | None) -> str:
     """Write a config with a fresh token; returns the URL to enter in the PBX.
 
-    The file is for its owner's eyes only. Raises SettingsError where there is a file already, or it cannot be written.
+    The file is for its owner's eyes only. Raises SettingsError where a value cannot be used, the file is there already,
+    or it cannot be written.
     """
     token = secrets.token_urlsafe(24)
-    line = f'public_url = "{public_url}"\n' if public_url else ""
-    text = _TEMPLATE.format(locale=locale, host=host, port=port, public_url=line, token=token)
+    server = {"host": host, "port": port} | ({"public_url": public_url} if public_url else {})
+    Settings.model_validate({"server": server, "intake": {"tokens": [token]}})
+    # A JSON string is a TOML string, too.
+    line = f"public_url = {json.dumps(public_url)}\n" if public_url else ""
+    text = _TEMPLATE.format(locale=locale, host=json.dumps(host), port=port, public_url=line, token=token)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -153,31 +153,34 @@ def find_installed() -> dict[str, tuple[EntryPoint, Installed]]:
     return found
 
 
-def load_plugins(settings: Settings) -> Plugins:
-    """Import and configure what the settings name. Broken connectors and directories are in the result, as failed.
-
-    Raises SettingsError where a source is broken: the bridge could not read what comes in.
-    """
+def examine_plugins(settings: Settings) -> Plugins:
+    """Import and configure what the settings name. Broken connectors and directories are in the result, as failed; a
+    broken source is missing there; every fault is told."""
     loader = _Loader(settings)
     plugins = loader.plugins
     for name, source in settings.sources.items():
         loader.load_source(name, source)
-    sources_are_fine = not plugins.faults
     for name, connector in settings.connectors.items():
         plugins.connectors[name] = loader.load_connector(name, connector)
     for name, directory in settings.directories.items():
         plugins.directories[name] = loader.load_directory(name, directory)
-    if not sources_are_fine:
+    return plugins
+
+
+def load_plugins(settings: Settings) -> Plugins:
+    """The plugins of a bridge that is to run.
+
+    Raises SettingsError where a source is broken: the bridge could not read what comes in.
+    """
+    plugins = examine_plugins(settings)
+    if plugins.sources.keys() != settings.sources.keys():
         raise SettingsError(plugins.faults)
     return plugins
 
 
 def find_faults(settings: Settings) -> list[Fault]:
     """Every fault of the plugins the settings name, and of their keys; of settings with other faults too."""
-    try:
-        return load_plugins(settings).faults
-    except SettingsError as error:
-        return list(error.faults)
+    return examine_plugins(settings).faults
 
 
 def load_source_kind(name: str) -> SourceKind:
