@@ -228,7 +228,6 @@ def happened_at(reading: Reading, event_type: str) -> datetime | None:
 
 def describe(
     record: CallRecord,
-    reading: Reading | None,
     *,
     call_id: str,
     region: str,
@@ -238,8 +237,8 @@ def describe(
 ) -> Call:
     """The call as people and programs see it.
 
-    `reading` is the one whose event is described (already merged into `record`), with its own `dialed_user`; None
-    describes the call itself, for a listing. Times are shown in `timezone`; `cause_text` words the PBX's cause.
+    Times are shown in `timezone`; `cause_text` words the PBX's cause. `dialed_user` is the best claim, like any other
+    fact; an event shows its own.
     """
     known = _known_facts(record, timezone)
     answered_at = _answered_at(record, known)
@@ -254,7 +253,7 @@ def describe(
         outside_number=read_number(known.outside_number, region=region, locale=locale)
         if known.outside_number
         else None,
-        dialed_user=known.dialed_user if reading is None else reading.facts.dialed_user or None,
+        dialed_user=known.dialed_user,
         connected_user=known.connected_user,
         rang=tuple(sorted(record.rang)),
         queue=known.queue,

@@ -74,7 +74,6 @@ class Interpreter:
         source = arrival.source
         return describe(
             record,
-            None,
             call_id=arrival.reading.call_id,
             region=source.region,
             locale=self._locale,

@@ -22,13 +22,12 @@ def said(kind: ReadingKind, *, connected: bool | None = None, **facts: Any) -> R
     return Reading(kind, "1234", "101", known, {}, connected=connected)
 
 
-def call_after(*readings: Reading, listed: bool = False) -> Call:
+def call_after(*readings: Reading) -> Call:
     record = CallRecord()
     for number, reading in enumerate(readings):
         record = merge(record, reading, decide(record, reading).type, digest=str(number), received_at=number)
     return describe(
         CallRecord.from_json(record.to_json()),
-        None if listed else readings[-1],
         call_id="1234",
         region="TR",
         locale="tr",
@@ -150,10 +149,9 @@ def test_outside_an_answer_names_no_extension_and_is_one() -> None:
     assert (call.answered_at, call.wait_seconds) == (at(11), 11)
 
 
-def test_an_event_has_its_own_dialed_user_and_a_listing_the_calls() -> None:
+def test_the_first_extension_that_rang_is_the_calls() -> None:
     first = said("ringing", dialed_user="1002")
     second = said("ringing", started_at=at(3), dialed_user="1001")
-    assert call_after(first, second).dialed_user == "1001"
-    assert call_after(first, second, listed=True).dialed_user == "1002"
-    assert call_after(first, said("other")).dialed_user is None
+    assert call_after(first, second).dialed_user == "1002"
+    assert call_after(second, first).dialed_user == "1002"
     assert call_after(first, second).rang == ("1001", "1002")

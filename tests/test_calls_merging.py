@@ -151,7 +151,6 @@ def test_nothing_a_plugin_reports_breaks_the_merge(reading: Reading, said: Facts
     assert CallRecord.from_json(record.to_json()) == record
     described = describe(
         record,
-        reading,
         call_id="1",
         region="TR",
         locale="en",
