@@ -48,6 +48,8 @@ from bridge.model import (
     Trouble,
     TroubleData,
 )
+from bridge.templates import Template
+from bridge.urls import SecretUrl
 
 __all__ = [
     "ENDINGS",
@@ -78,12 +80,14 @@ __all__ = [
     "Reading",
     "Receipt",
     "Scenario",
+    "SecretUrl",
     "SettingsError",
     "Skip",
     "Source",
     "SourceContext",
     "SourceKind",
     "TargetGone",
+    "Template",
     "TemporaryFailure",
     "Trouble",
     "TroubleData",

@@ -22,7 +22,7 @@ class SlackConnector:
         self._webhook_url = settings.webhook_url.get_secret_value() if settings.webhook_url else None
         self._token = settings.token.get_secret_value() if settings.token else ""
         self._channel = settings.channel
-        self._api_url = settings.api_url
+        self._api_url = settings.api_url.get_secret_value().rstrip("/")
 
     @hookimpl
     def bridge_deliver(self, delivery: Delivery) -> Receipt | Skip:

@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from bridge import SecretUrl
 from callbridge_slack.template import MessageTemplate
-
-
-def _check_url(url: str) -> None:
-    # urlsplit's own errors show the URL, which is a secret.
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise PydanticCustomError("url", "not an http:// or https:// URL with a host")
-
-
-def _check_webhook_url(url: SecretStr) -> SecretStr:
-    _check_url(url.get_secret_value())
-    return url
-
-
-def _check_api_url(url: str) -> str:
-    _check_url(url)
-    return url.rstrip("/")
 
 
 def _check_token(token: SecretStr) -> SecretStr:
@@ -52,13 +31,13 @@ class SlackSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    webhook_url: Annotated[SecretStr, AfterValidator(_check_webhook_url)] | None = None
+    webhook_url: SecretUrl | None = None
     """The URL of an incoming webhook, which posts into the one channel it was made for."""
     token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
     """A bot token with the scope `chat:write`."""
     channel: Annotated[str, Field(min_length=1)] | None = None
     """The id (or name) of the channel the bot posts into."""
-    api_url: Annotated[str, AfterValidator(_check_api_url)] = "https://slack.com/api"
+    api_url: SecretUrl = SecretStr("https://slack.com/api")
     """Where the Web API is: another one is for stand-ins."""
     template: Annotated[str, AfterValidator(_check_template)] | None = None
     """A Jinja template that makes the message, mrkdwn, instead."""

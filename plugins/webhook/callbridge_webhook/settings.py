@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from bridge import SecretUrl
 from callbridge_webhook.signing import read_secret
 from callbridge_webhook.template import BodyTemplate
 
 OWN_HEADERS = re.compile(r"webhook-.*|content-length|transfer-encoding", re.IGNORECASE)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"|[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?")
-
-
-def _check_url(url: SecretStr) -> SecretStr:
-    # urlsplit's own errors show the URL, which may hold a token.
-    try:
-        parts = urlsplit(url.get_secret_value())
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\s\x00-\x1f\x7f]", url.get_secret_value()):
-        raise PydanticCustomError("url", "not an http:// or https:// URL with a host")
-    return url
 
 
 def _check_secret(secret: SecretStr) -> SecretStr:
@@ -73,7 +61,7 @@ class WebhookSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    url: Annotated[SecretStr, AfterValidator(_check_url)]
+    url: SecretUrl
     """Where to: http or https. Kept secret, as URLs hold tokens."""
     secrets: list[Annotated[SecretStr, AfterValidator(_check_secret)]] = []
     """Standard Webhooks secrets (`whsec_…`); every request is signed with each, so that one can be replaced."""
