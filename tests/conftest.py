@@ -18,7 +18,16 @@ from bridge.cli import main
 from bridge.redaction import Redactor
 from bridge.settings import load_settings
 from bridge.store import queries
-from bridge.testing import Arrival, BridgeProcess, RecordingSink, eventually, recording_sink, running_bridge
+from bridge.testing import (
+    PATIENCE,
+    Answer,
+    Arrival,
+    BridgeProcess,
+    RecordingSink,
+    eventually,
+    recording_sink,
+    running_bridge,
+)
 
 TOKEN = "a-token-of-the-office"
 OTHER_TOKEN = "tökén +%25 of tomorrow"
@@ -33,7 +42,18 @@ level = "debug"
 kind = "webhook"
 on = ["*"]
 url = "SINK/everything"
+[connectors.night_desk]
+kind = "webhook"
+on = ["call.missed"]
+when = {{queue = ["900"]}}
+url = "SINK/night"
+[connectors.fragile]
+kind = "webhook"
+on = ["call.missed"]
+when = {{queue = ["901"]}}
+url = "SINK/fragile"
 retry = {{schedule = []}}
+breaker = {{failures = 0}}
 """
 
 CALL = {
@@ -71,6 +91,8 @@ class Office:
     def __init__(self, bridge: BridgeProcess, sink: RecordingSink) -> None:
         self.bridge = bridge
         self.sink = sink
+        self.answers: dict[str, Answer] = {}
+        sink.answer_with(lambda arrival: self.answers.get(arrival.path, Answer()))
         self._numbers = itertools.count()
 
     def new_id(self) -> str:
@@ -97,19 +119,35 @@ class Office:
         """The events of a call that were delivered, as soon as there are `count`."""
         return [arrival.json() for arrival in self.arrivals(call_id, count)]
 
-    def arrivals(self, call_id: str, count: int = 1) -> list[Arrival]:
+    def arrivals(
+        self, call_id: str, count: int = 1, path: str = "/everything", within: float = PATIENCE
+    ) -> list[Arrival]:
         """The requests that brought the events of a call, as soon as there are `count`."""
 
         def look() -> list[Arrival] | None:
-            mine = [arrival for arrival in list(self.sink.arrivals) if self._call_of(arrival) == call_id]
+            mine = self.arrived(call_id, path)
             return mine if len(mine) >= count else None
 
-        return eventually(look, f"delivery {count} of {call_id}")
+        return eventually(look, f"delivery {count} of {call_id} to {path}", within)
 
-    @staticmethod
-    def _call_of(arrival: Arrival) -> str | None:
-        call = arrival.json()["data"]["call"]
-        return call and str(call["id"])
+    def arrived(self, call_id: str, path: str) -> list[Arrival]:
+        """The requests to a path of the sink that brought events of a call so far."""
+        of_path = [arrival for arrival in list(self.sink.arrivals) if arrival.path == path]
+        return [arrival for arrival in of_path if (arrival.json()["data"]["call"] or {}).get("id") == call_id]
+
+    def delivery(self, call_id: str, connector: str) -> Json:
+        """The one delivery of a call to a connector, as it stands."""
+        (row,) = [row for row in self.rows("deliveries", "--connector", connector) if row["call_id"] == call_id]
+        return row
+
+    def ended(self, call_id: str, connector: str, state: str) -> Json:
+        """That delivery, as soon as it is in a state."""
+
+        def look() -> Json | None:
+            row = self.delivery(call_id, connector)
+            return row if row["state"] == state else None
+
+        return eventually(look, f"{connector} {state}")
 
     def kept(self, call_id: str) -> list[Json]:
         """The events of a call that were kept, delivered or not."""
@@ -126,7 +164,11 @@ class Office:
 
     def run(self, *arguments: str) -> Result:
         """A command, beside the bridge (in the process of the test, which is quicker than one of its own)."""
-        return CliRunner().invoke(main, [*arguments, "--config", str(self.bridge.config)])
+        return self.bare(*arguments, "--config", str(self.bridge.config))
+
+    def bare(self, *arguments: str) -> Result:
+        """The same, with exactly these arguments."""
+        return CliRunner().invoke(main, arguments)
 
     def rows(self, *arguments: str) -> list[Json]:
         """What a command prints with --json."""
