@@ -61,9 +61,10 @@ class Interpreter:
         decision = decide(record, arrival.reading)
         merged = merge(record, arrival.reading, decision.type, digest=arrival.digest, received_at=received_at)
         call = self._describe(merged, arrival)
-        dialed_user = arrival.reading.facts.dialed_user or None
+        own = arrival.reading.facts.dialed_user or None
+        seen = call if call.dialed_user == own else call.model_copy(update={"dialed_user": own})
         return Interpretation(
-            event=self._event(arrival, decision.type, call.model_copy(update={"dialed_user": dialed_user})),
+            event=self._event(arrival, decision.type, seen),
             record=merged,
             call=call,
             late=record.ended is not None and decision.type in (CALL_RINGING, CALL_ANSWERED),

@@ -107,9 +107,10 @@ class _Form:
 
     def as_came(self, name: str) -> str | None:
         """The first value of the field that is not blank."""
-        values = self._fields.get(name, "")
-        candidates = [values] if isinstance(values, str) else values
-        return next((value for value in candidates if value.strip()), None)
+        value = self._fields.get(name)
+        if isinstance(value, list):
+            return next((each for each in value if each.strip()), None)
+        return value if value and value.strip() else None
 
     def text(self, name: str) -> str | None:
         value = self.as_came(name)
