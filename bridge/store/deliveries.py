@@ -7,7 +7,7 @@ and wakes after its lease cannot overwrite its successor; a lease that nobody en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import (
     ColumnElement,
@@ -280,7 +280,9 @@ class Ending:
 
 
 _LEASES = (
-    select(_c.id, _c.lease).where(_c.id.in_(bindparam("ids", expanding=True)), _c.state == "pending").with_for_update()
+    select(_c.id, _c.lease, _c.fresh_from)
+    .where(_c.id.in_(bindparam("ids", expanding=True)), _c.state == "pending")
+    .with_for_update()
 )
 _LAST_ERROR: ColumnElement[str] = func.coalesce(bindparam("last_error"), _c.last_error)
 _END = (
@@ -302,17 +304,26 @@ _END = (
 )
 
 
-def end(connection: Connection, endings: Sequence[Ending]) -> set[str]:
-    """Write how deliveries ended, but only those whose lease is still held; returns their ids."""
-    leased: dict[str, str | None] = {
-        row.id: row.lease for row in connection.execute(_LEASES, {"ids": [ending.claim.id for ending in endings]})
-    }
-    ours = [ending for ending in endings if leased.get(ending.claim.id) == ending.claim.lease]
+def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
+    """Write how deliveries ended, but only those whose lease is still held; returns what was written, by their ids."""
+    leased = {row.id: row for row in connection.execute(_LEASES, {"ids": [ending.claim.id for ending in endings]})}
+    ours = [
+        ending if row.fresh_from == ending.claim.fresh_from else _begun_anew(ending)
+        for ending in endings
+        if (row := leased.get(ending.claim.id)) is not None and row.lease == ending.claim.lease
+    ]
     if ours:
         connection.execute(_END, [_ended_row(ending) for ending in ours])
     tried = [_attempt_row(ending.claim, ending.attempt) for ending in ours if ending.attempt]
     insert_rows(connection, schema.attempts, tried)
-    return {ending.claim.id for ending in ours}
+    return {ending.claim.id: ending for ending in ours}
+
+
+def _begun_anew(ending: Ending) -> Ending:
+    """The ending of a try during which the delivery was replayed: unless it went through, the next try is the first."""
+    if ending.state in ("delivered", "skipped"):
+        return ending
+    return replace(ending, state="pending", step=0, due_at=ending.at, hold_until=None)
 
 
 def _ended_row(ending: Ending) -> Mapping[str, object]:

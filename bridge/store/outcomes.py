@@ -51,13 +51,12 @@ class Outcomes:
         ours = end(connection, endings)
         before = load_healths(connection, {ending.claim.connector for ending in endings})
         after = dict(before)
-        for ending in endings:
-            if ending.claim.id in ours:
-                name = ending.claim.connector
-                after[name] = ending.health(after.get(name, Health()))
-                if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
-                    # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
-                    after[name] = after[name].died(1)
+        for ending in ours.values():
+            name = ending.claim.connector
+            after[name] = ending.health(after.get(name, Health()))
+            if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
+                # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
+                after[name] = after[name].died(1)
         now = max(ending.at for ending in endings)
         told = self._tell(connection, before, after, now)
         save_healths(connection, before, after)

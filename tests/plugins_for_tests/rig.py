@@ -1,0 +1,296 @@
+"""A bridge without a server, driven by hand: a clock that stands still, a store on disk, lanes and their dispatcher.
+
+Nothing happens unless a test says so: `Rig.settle` dispatches until nothing is due and nothing is under way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import RowMapping, select, text
+
+from bridge.contacts import Directories
+from bridge.delivery.dispatcher import Dispatcher, leasing
+from bridge.delivery.lane import Lane
+from bridge.health import Health
+from bridge.hookspecs import ConnectorKind
+from bridge.interpret import Arrival, Interpreter, SourceView
+from bridge.model import Delivery, Event, Facts, Reading, ReadingKind
+from bridge.plugins import LoadedConnector
+from bridge.routing import Router
+from bridge.settings import ConnectorSettings
+from bridge.silence import SilenceWatch
+from bridge.store import Accepted, Database, Store, schema
+from bridge.store.leases import new_token
+from bridge.store.outcomes import change_health
+from bridge.store.replay import replay_dead, replay_ids
+from bridge.testing import eventually
+
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()
+SOURCE = SourceView("pbx", "TR", ZoneInfo("Europe/Istanbul"), lambda cause, locale: None)
+
+
+@cache
+def _empty_store() -> bytes:
+    """A migrated store, made once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        database = Database(f"sqlite:///{path}")
+        database.migrate()
+        database.close()
+        return path.read_bytes()
+
+
+class Clock:
+    """Stands still until it is told otherwise: the wall clock and the monotonic one in step."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def wall(self) -> float:
+        return START + self.passed
+
+    def monotonic(self) -> float:
+        return self.passed
+
+
+class Chat:
+    """A connector that answers as it is told: one answer after the other, the last for ever; an exception is raised.
+
+    `got` are the deliveries it was called for, `calls` the batches; `most_at_once` counts calls at the same time.
+    """
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = deque(answers or (None,))
+        self.got: list[Delivery] = []
+        self.calls: list[Sequence[Delivery]] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, delivery: Delivery, batch: Sequence[Delivery]) -> object:
+        with self._lock:
+            self.calls.append(batch)
+            self.got.extend(batch)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
+        try:
+            answer = answer(batch) if callable(answer) and not isinstance(answer, type) else answer
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def answer(self, *answers: object) -> None:
+        """From now on answer so."""
+        self.answers = deque(answers)
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the events it got."""
+        return [delivery.event.type for delivery in self.got]
+
+    @property
+    def call_ids(self) -> list[str]:
+        """The calls it got events of."""
+        return [delivery.event.call.id for delivery in self.got if delivery.event.call]
+
+
+class Gate:
+    """An answer that does not come before the gate is opened."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self._open = threading.Event()
+
+    def __call__(self, batch: Sequence[Delivery]) -> None:
+        self.entered.release()
+        assert self._open.wait(30), "nobody opened the gate"
+
+    def wait_entered(self) -> None:
+        """Wait until (one more) call has arrived."""
+        assert self.entered.acquire(timeout=20), "nobody came to the gate"
+
+    def open(self) -> None:
+        """Let everybody through."""
+        self._open.set()
+
+
+def connector(
+    name: str = "chat", *, on: Sequence[str] = ("call.*",), kind: Mapping[str, Any] | None = None, **settings: Any
+) -> LoadedConnector:
+    """A configured connector; `kind` changes what its kind says of itself, `settings` are as in the config."""
+    made = ConnectorKind(name="chat", create=lambda options, context: object(), **(kind or {}))
+    table = {"breaker": {"failures": 0}, "retry": {"schedule": [5, 30, 120], "jitter": 0}, **settings}
+    targets = tuple(made.targets(None))
+    return LoadedConnector(name, ConnectorSettings(kind="chat", on=on, **table), made, object(), targets)
+
+
+class Rig:
+    """The core between the intake and the connectors, under a clock that stands still."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *chats: tuple[LoadedConnector, Callable[..., object]],
+        lookups: Iterable[tuple[str, Callable[..., Any], float]] = (),
+        silence: Mapping[str, float] | None = None,
+        clean: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        self.clock = Clock()
+        self._digests = itertools.count()
+        self.path = folder / "rig.db"
+        self.path.write_bytes(_empty_store())
+        database = self._database = Database(f"sqlite:///{self.path}")
+        lanes: dict[str, Lane] = {}
+        token = new_token()
+        self.store = Store(
+            database,
+            Interpreter("en", 10.0),
+            Router([one for one, _ in chats], {"pbx": "TR"}).owed,
+            leasing=leasing(token, lanes),
+            clock=self.clock.wall,
+        )
+        watch = SilenceWatch(self.store, silence or {}, self.clock.wall)
+        ages = {one.name: one.policy.max_age for one, _ in chats}
+        self.dispatcher = Dispatcher(
+            self.store, token, lanes, ages, [watch.look], self.clock.wall, self.clock.monotonic
+        )
+        directories = Directories(list(lookups))
+        for one, deliver in chats:
+            lanes[one.name] = Lane(
+                one,
+                deliver,
+                self.store,
+                directories,
+                clean,
+                self.dispatcher.done,
+                lambda *_: None,
+                self.clock.wall,
+                self.clock.monotonic,
+            )
+        self.lanes: Mapping[str, Lane] = lanes
+        self.store.start(("pbx",), tuple(lanes), self.dispatcher.notice_foreign_write)
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def post(self, kind: ReadingKind, call_id: str = "1", **facts: Any) -> Accepted:
+        """A post of the PBX, kept and handed over as the intake does it."""
+        accepted = self.keep(kind, call_id, **facts)
+        self.dispatcher.take(accepted.dues.claims)
+        self.dispatcher.nudge(accepted.dues.waiting)
+        return accepted
+
+    def keep(self, kind: ReadingKind, call_id: str = "1", **facts: Any) -> Accepted:
+        """A post of the PBX, kept and not yet handed over."""
+        reading = Reading(
+            kind=kind,
+            call_id=call_id,
+            tenant="101",
+            facts=Facts(**{"direction": "inbound", "caller": "02123205062", "called": "1001", **facts}),
+            raw={"call_uuid": call_id},
+            connected={"answered": True, "hangup": False}.get(kind),
+        )
+        at = datetime.fromtimestamp(self.clock.wall(), UTC)
+        return self.store.accept(Arrival(SOURCE, reading, str(next(self._digests)), at))
+
+    def miss(self, *call_ids: str) -> None:
+        """Missed calls."""
+        for call_id in call_ids or ("1",):
+            self.post("hangup", call_id)
+
+    def settle(self) -> None:
+        """Dispatch until nothing is due and nothing is under way."""
+        before, now = None, self._progress()
+        while before != now:
+            self.dispatcher.notice_foreign_write()
+            self.dispatcher.run_once()
+            eventually(lambda: not self._leased(), "the end of what is under way")
+            for lane in self.lanes.values():
+                lane.wait_idle(self.clock.monotonic() + 20)
+            before, now = now, self._progress()
+
+    def advance(self, seconds: float) -> None:
+        """Time passes; what has become due happens."""
+        self.clock.passed += seconds
+        self.settle()
+
+    def change_health(self, name: str, change: Callable[[Health], Health]) -> None:
+        """Pause or resume, as the command does it beside the bridge."""
+        with self._database.writer.begin() as connection:
+            change_health(connection, [(name, change)])
+        self.dispatcher.notice_foreign_write()
+
+    def replay(self, *ids: str) -> None:
+        """Replay these, or all that are dead, as the command does it beside the bridge."""
+        with self._database.writer.begin() as connection:
+            now = self.clock.wall()
+            _ = replay_ids(connection, ids, now) if ids else replay_dead(connection, None, now)
+        self.dispatcher.notice_foreign_write()
+
+    # --- what is kept -------------------------------------------------------------------------------------------
+
+    def rows(self, name: str = "chat") -> list[RowMapping]:
+        """The deliveries of a connector, in the order they were owed."""
+        table = schema.deliveries
+        return self._select(select(table).where(table.c.connector == name).order_by(text("rowid")))
+
+    def states(self, name: str = "chat") -> list[str]:
+        """The states of a connector's deliveries."""
+        return [row["state"] for row in self.rows(name)]
+
+    def attempts(self, name: str = "chat") -> list[RowMapping]:
+        """The attempts of a connector's deliveries, in the order they were made."""
+        table, deliveries = schema.attempts, schema.deliveries
+        query = select(table).join(deliveries, deliveries.c.id == table.c.delivery_id)
+        return self._select(query.where(deliveries.c.connector == name).order_by(table.c.started_at, table.c.number))
+
+    def health(self, name: str = "chat") -> Health:
+        """How a connector does, as the store knows it."""
+        return self.store.healths()[name]
+
+    def events(self, event_type: str) -> list[Event]:
+        """The kept events of a type."""
+        table = schema.events
+        query = select(table.c.payload).where(table.c.type == event_type).order_by(text("rowid"))
+        return [Event.from_json(row["payload"]) for row in self._select(query)]
+
+    def close(self) -> None:
+        """Stop the lanes and close the store."""
+        self.dispatcher.stop(0.0)
+        self.store.stop()
+
+    def _leased(self) -> bool:
+        table = schema.deliveries
+        return bool(self._select(select(table.c.id).where(table.c.state == "pending", table.c.lease.is_not(None))))
+
+    def _progress(self) -> object:
+        table = schema.deliveries
+        return self._select(select(table.c.id, table.c.state, table.c.attempts).order_by(table.c.id))
+
+    def _select(self, query: Any) -> list[RowMapping]:
+        with self.store.reading() as connection:
+            return list(connection.execute(query).mappings())
+
+
+@contextmanager
+def rig(folder: Path, *chats: tuple[LoadedConnector, Callable[..., object]], **options: Any) -> Iterator[Rig]:
+    """A rig that is closed at the end."""
+    one = Rig(folder, *chats, **options)
+    try:
+        yield one
+    finally:
+        one.close()
