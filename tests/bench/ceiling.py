@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from flask import Flask, Response, request
+
 from bridge.server import serve
 from bridge.settings import ServerSettings
-from flask import Flask, Response, request
 
 
 class _Nothing:

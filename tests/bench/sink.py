@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from messages import cut_message
 
@@ -31,27 +32,25 @@ class Sink:
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._arrived: list[tuple[float, bytes]] = []
+        self._told_to_end = False
 
     def run(self) -> None:
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(sys.stdin, selectors.EVENT_READ)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._greet)
+        self._selector.register(sys.stdin, selectors.EVENT_READ, self._tell)
         print(self._listener.getsockname()[1], flush=True)
-        while True:
+        while not self._told_to_end:
             for key, _ in self._selector.select():
-                if key.fileobj is self._listener:
-                    self._greet()
-                elif key.fileobj is sys.stdin:
-                    if not sys.stdin.readline():
-                        return
-                    print(json.dumps([[_key(body), at] for at, body in self._arrived]), flush=True)
-                    self._arrived.clear()
-                else:
-                    self._read(key.data)
+                key.data()
+
+    def _tell(self) -> None:
+        self._told_to_end = not sys.stdin.readline()
+        print(json.dumps([[_key(body), at] for at, body in self._arrived]), flush=True)
+        self._arrived.clear()
 
     def _greet(self) -> None:
         connection, _ = self._listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(connection, selectors.EVENT_READ, _Client(connection))
+        self._selector.register(connection, selectors.EVENT_READ, partial(self._read, _Client(connection)))
 
     def _read(self, client: _Client) -> None:
         try:
