@@ -34,6 +34,7 @@ PROJECT = "callbridge"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function or a method of a plugin as the implementation of the hook of its name."""
 
 Outcome = Receipt | Skip | DeliveryFailure | None
 """What a connector answers for one delivery. None means delivered, without a receipt. A single delivery raises its

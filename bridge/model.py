@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Locale = Literal["en", "tr"]
+"""The language of texts for people."""
 Direction = Literal["inbound", "outbound", "internal"]
 State = Literal["ringing", "answered", "completed", "missed", "unanswered"]
 NumberKind = Literal["external", "extension", "withheld", "service"]
