@@ -145,7 +145,7 @@ def of_target(*failing: str) -> object:
 
 
 def test_each_target_gets_the_event_for_itself(tmp_path: Path) -> None:
-    kind = {"targets": lambda settings: ["reception", "sales"]}
+    kind = {"targets": lambda _: ["reception", "sales"]}
     chat = Chat()
     with rig(tmp_path, (connector(kind=kind), chat)) as bridge:
         bridge.miss()
@@ -158,7 +158,7 @@ def test_each_target_gets_the_event_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_failing_target_neither_repeats_nor_holds_back_another(tmp_path: Path) -> None:
-    kind = {"targets": lambda settings: ["reception", "sales"]}
+    kind = {"targets": lambda _: ["reception", "sales"]}
     chat = Chat(of_target("reception"))
     with rig(tmp_path, (connector(kind=kind), chat)) as bridge:
         bridge.post("ringing")

@@ -248,7 +248,7 @@ def test_in_a_batch_each_member_has_its_own_outcome(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [TemporaryFailure("sheet locked"), ValueError("broken"), lambda batch: [None], lambda batch: 7],
+    [TemporaryFailure("sheet locked"), ValueError("broken"), lambda _: [None], lambda _: 7],
     ids=["a failure", "an exception", "too few answers", "nonsense"],
 )
 def test_a_batch_that_fails_as_a_whole_is_tried_again_as_a_whole(tmp_path: Path, answer: object) -> None:

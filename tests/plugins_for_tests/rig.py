@@ -37,7 +37,7 @@ from bridge.store.replay import replay_dead, replay_ids
 from bridge.testing import eventually
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()
-SOURCE = SourceView("pbx", "TR", ZoneInfo("Europe/Istanbul"), lambda cause, locale: None)
+SOURCE = SourceView("pbx", "TR", ZoneInfo("Europe/Istanbul"), lambda _cause, _locale: None)
 
 
 @cache
@@ -133,7 +133,7 @@ def connector(
     name: str = "chat", *, on: Sequence[str] = ("call.*",), kind: Mapping[str, Any] | None = None, **settings: Any
 ) -> LoadedConnector:
     """A configured connector; `kind` changes what its kind says of itself, `settings` are as in the config."""
-    made = ConnectorKind(name="chat", create=lambda options, context: object(), **(kind or {}))
+    made = ConnectorKind(name="chat", create=lambda _options, _context: object(), **(kind or {}))
     table = {"breaker": {"failures": 0}, "retry": {"schedule": [5, 30, 120], "jitter": 0}, **settings}
     targets = tuple(made.targets(None))
     return LoadedConnector(name, ConnectorSettings(kind="chat", on=on, **table), made, object(), targets)
