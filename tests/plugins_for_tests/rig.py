@@ -51,6 +51,10 @@ def _empty_store() -> bytes:
         return path.read_bytes()
 
 
+_digests = itertools.count()
+"""No two posts are the same form."""
+
+
 class Clock:
     """Stands still until it is told otherwise: the wall clock and the monotonic one in step."""
 
@@ -140,7 +144,10 @@ def connector(
 
 
 class Rig:
-    """The core between the intake and the connectors, under a clock that stands still."""
+    """The core between the intake and the connectors, under a clock that stands still.
+
+    Two in one folder are two processes on one store; `clock` lets them live at the same time.
+    """
 
     def __init__(
         self,
@@ -149,14 +156,15 @@ class Rig:
         lookups: Iterable[tuple[str, Callable[..., Any], float]] = (),
         silence: Mapping[str, float] | None = None,
         clean: Callable[[str], str] = lambda text: text,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = Clock()
-        self._digests = itertools.count()
+        self.clock = clock or Clock()
         self.path = folder / "rig.db"
-        self.path.write_bytes(_empty_store())
+        if not self.path.exists():
+            self.path.write_bytes(_empty_store())
         database = self._database = Database(f"sqlite:///{self.path}")
         lanes: dict[str, Lane] = {}
-        token = new_token()
+        token = self.token = new_token()
         self.store = Store(
             database,
             Interpreter("en", 10.0),
@@ -205,7 +213,7 @@ class Rig:
             connected={"answered": True, "hangup": False}.get(kind),
         )
         at = datetime.fromtimestamp(self.clock.wall(), UTC)
-        return self.store.accept(Arrival(SOURCE, reading, str(next(self._digests)), at))
+        return self.store.accept(Arrival(SOURCE, reading, str(next(_digests)), at))
 
     def miss(self, *call_ids: str) -> None:
         """Missed calls."""
@@ -246,7 +254,7 @@ class Rig:
     def rows(self, name: str = "chat") -> list[RowMapping]:
         """The deliveries of a connector, in the order they were owed."""
         table = schema.deliveries
-        return self._select(select(table).where(table.c.connector == name).order_by(text("rowid")))
+        return self.select(select(table).where(table.c.connector == name).order_by(text("rowid")))
 
     def states(self, name: str = "chat") -> list[str]:
         """The states of a connector's deliveries."""
@@ -256,7 +264,7 @@ class Rig:
         """The attempts of a connector's deliveries, in the order they were made."""
         table, deliveries = schema.attempts, schema.deliveries
         query = select(table).join(deliveries, deliveries.c.id == table.c.delivery_id)
-        return self._select(query.where(deliveries.c.connector == name).order_by(table.c.started_at, table.c.number))
+        return self.select(query.where(deliveries.c.connector == name).order_by(table.c.started_at, table.c.number))
 
     def health(self, name: str = "chat") -> Health:
         """How a connector does, as the store knows it."""
@@ -266,7 +274,7 @@ class Rig:
         """The kept events of a type."""
         table = schema.events
         query = select(table.c.payload).where(table.c.type == event_type).order_by(text("rowid"))
-        return [Event.from_json(row["payload"]) for row in self._select(query)]
+        return [Event.from_json(row["payload"]) for row in self.select(query)]
 
     def close(self) -> None:
         """Stop the lanes and close the store."""
@@ -275,13 +283,14 @@ class Rig:
 
     def _leased(self) -> bool:
         table = schema.deliveries
-        return bool(self._select(select(table.c.id).where(table.c.state == "pending", table.c.lease.is_not(None))))
+        return bool(self.select(select(table.c.id).where(table.c.state == "pending", table.c.lease.is_not(None))))
 
     def _progress(self) -> object:
         table = schema.deliveries
-        return self._select(select(table.c.id, table.c.state, table.c.attempts).order_by(table.c.id))
+        return self.select(select(table.c.id, table.c.state, table.c.attempts).order_by(table.c.id))
 
-    def _select(self, query: Any) -> list[RowMapping]:
+    def select(self, query: Any) -> list[RowMapping]:
+        """The rows of a query."""
         with self.store.reading() as connection:
             return list(connection.execute(query).mappings())
 
