@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from typing import IO
 from urllib.parse import parse_qsl
 
 from werkzeug.formparser import FormDataParser
@@ -16,8 +17,8 @@ from bridge.model import Fields
 def read_fields(body: bytes, content_type: str) -> Fields:
     """The fields of a form, however it was encoded; of a JSON object, its top level as text.
 
-    A field that came several times is a list. Raw spaces stay spaces, bytes that are no UTF-8 become `\\xNN`. A body
-    that is not what its content type says is read as an urlencoded form.
+    A field that came several times is a list; an attached file is a field, too. Raw spaces stay spaces, bytes that are
+    no UTF-8 become `\\xNN`. A body that is not what its content type says is read as an urlencoded form.
     """
     kind, options = parse_options_header(content_type)
     if kind == "multipart/form-data":
@@ -49,11 +50,17 @@ def _text(data: bytes) -> str:
 
 
 def _multipart(body: bytes, kind: str, options: dict[str, str]) -> list[tuple[str, str]] | None:
+    parser = FormDataParser(stream_factory=_in_memory, silent=False)
     try:
-        _, form, _ = FormDataParser(silent=False).parse(io.BytesIO(body), kind, len(body), options)
+        _, form, files = parser.parse(io.BytesIO(body), kind, len(body), options)
     except ValueError:
         return None
-    return list(form.items(multi=True))
+    attached = [(name, _text(file.stream.read())) for name, file in files.items(multi=True)]
+    return [*form.items(multi=True), *attached]
+
+
+def _in_memory(*_: object, **__: object) -> IO[bytes]:
+    return io.BytesIO()
 
 
 def _json(body: bytes) -> list[tuple[str, str]] | None:

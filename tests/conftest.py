@@ -56,6 +56,39 @@ retry = {{schedule = []}}
 breaker = {{failures = 0}}
 """
 
+TROUBLED = """
+[sources.bulutsantralim]
+[sources.branch]
+kind = "bulutsantralim"
+[connectors.fine]
+kind = "webhook"
+on = ["call.missed"]
+url = "SINK/200"
+[connectors.refused]
+kind = "webhook"
+on = ["call.missed", "bridge.*"]
+url = "SINK/401"
+[connectors.dying]
+kind = "webhook"
+on = ["call.missed", "bridge.*"]
+url = "SINK/400"
+concurrency = 1
+[connectors.down]
+kind = "webhook"
+on = ["call.missed"]
+url = "SINK/503"
+breaker = {failures = 1, cooldown = ["1h"]}
+[connectors.broken]
+kind = "webhook"
+on = ["call.missed"]
+[connectors.told]
+kind = "webhook"
+on = ["bridge.*"]
+url = "SINK/told"
+[directories.contacts]
+kind = "nonesuch"
+"""
+
 CALL = {
     "domain_id": "101",
     "direction": "inbound",
@@ -77,6 +110,13 @@ MISSED = CALL | {
 """The hangup of a call that nobody took."""
 
 Json = dict[str, Any]
+
+
+def read_rows(bridge: BridgeProcess, *arguments: str) -> list[Json]:
+    """What a command prints with --json beside a bridge (in the process of the test, which is quicker)."""
+    done = CliRunner().invoke(main, [*arguments, "--json", "--config", str(bridge.config)])
+    assert done.exit_code == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Office:
@@ -172,9 +212,13 @@ class Office:
 
     def rows(self, *arguments: str) -> list[Json]:
         """What a command prints with --json."""
-        done = self.run(*arguments, "--json")
-        assert done.exit_code == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return read_rows(self.bridge, *arguments)
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[..., list[Json]]:
+    """What a command says beside a bridge, as rows."""
+    return read_rows
 
 
 @pytest.fixture(scope="session")
@@ -184,6 +228,21 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         config = OFFICE.replace("SINK", sink.url)
         with running_bridge(tmp_path_factory.mktemp("office"), config) as bridge:
             yield Office(bridge, sink)
+
+
+@pytest.fixture(scope="session")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """A bridge without tokens, with every trouble a connector can have, after one missed call."""
+    with recording_sink() as sink:
+        config = TROUBLED.replace("SINK", sink.url)
+        with running_bridge(tmp_path_factory.mktemp("troubled"), config) as bridge:
+            office = Office(bridge, sink)
+            office.answers |= {f"/{status}": Answer(status, b"") for status in (400, 401, 503)}
+            form = {"event_type": "hangup", "call_uuid": "1", "direction": "inbound", "answered": "false"}
+            assert bridge.post("/event/bulutsantralim", form).text == "1"
+            eventually(lambda: len([one for one in list(sink.arrivals) if one.path == "/told"]) == 2, "the tellings")
+            eventually(lambda: bridge.get("/readyz").json()["open"], "the open breaker")
+            yield office
 
 
 class Desk:

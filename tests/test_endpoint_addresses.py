@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.conftest import Desk
+    from tests.conftest import Desk, Office
 
 ALLOWED = """
 [intake]
@@ -82,11 +82,10 @@ def test_monitors_are_known_by_what_a_trusted_proxy_says(proxied: BridgeProcess)
 # --- without a token ----------------------------------------------------------------------------------------------
 
 
-def test_without_a_token_a_bridge_on_loopback_runs_and_says_so(tmp_path: Path) -> None:
-    with running_bridge(tmp_path, "") as bridge:
-        assert bridge.post("/event", {"call_uuid": "1", "event_type": "ringing"}).text == "1"
-        assert bridge.post("/event/whatever", b"{}").text == "ok"
-        assert "no token is configured: only this machine can post" in bridge.log.read_text()
+def test_without_a_token_a_bridge_on_loopback_runs_and_says_so(troubled: Office) -> None:
+    for path in ("/event/bulutsantralim", "/event/bulutsantralim/", "/event/bulutsantralim/whatever"):
+        assert troubled.bridge.post(path, b"{}").text == "ok"
+    assert "no token is configured: only this machine can post" in troubled.bridge.log.read_text()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])

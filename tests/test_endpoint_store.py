@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.errors import StoreError
-from bridge.testing import eventually, running_bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,27 +41,22 @@ def test_what_cannot_be_stored_is_answered_503_in_text(refusing: Desk) -> None:
     assert refusing.post(b"{}").text == "ok"
 
 
-def test_a_locked_store_is_answered_503_and_the_bridge_recovers(tmp_path: Path) -> None:
-    with running_bridge(tmp_path, "") as bridge, ThreadPoolExecutor() as pool:
-        with closing(sqlite3.connect(bridge.database, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            posted, asked = pool.submit(bridge.post, "/event", FORM), pool.submit(bridge.get, "/readyz")
-            answer, ready = posted.result(12), asked.result(12)
-            other.execute("ROLLBACK")
-        assert (answer.status_code, answer.text) == (503, "the call event cannot be stored right now")
-        assert ready.status_code == 503
-        assert ready.json()["status"] == "unready"
-        assert ready.json()["reasons"][0] in (
-            "the store does not answer in time",
-            f"{LOCKED} ({bridge.database}): {WHY}",
-        )
-        assert bridge.post("/event", FORM).text == "1"
-        eventually(lambda: bridge.get("/readyz").status_code == 200, "readiness")
-        assert [row["type"] for row in bridge.rows("events")] == ["call.missed"]
-
-
-LOCKED = "the store cannot be used"
-WHY = "database is locked"
+def test_a_locked_store_is_answered_503_and_the_bridge_recovers(
+    open_desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.database.BUSY_SECONDS", 0.2)
+    desk = open_desk()
+    with closing(sqlite3.connect(tmp_path / "desk.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer, ready = desk.post(FORM), desk.client.get("/readyz")
+        other.execute("ROLLBACK")
+    assert (answer.status_code, answer.text) == (503, "the call event cannot be stored right now")
+    reason = f"the store cannot be used ({tmp_path / 'desk.db'}): database is locked"
+    assert (ready.status_code, ready.json["status"], ready.json["reasons"]) == (503, "unready", [reason])
+    assert desk.events() == []
+    assert desk.post(FORM).text == "1"
+    assert desk.client.get("/readyz").status_code == 200
+    assert desk.types() == ["call.missed"]
 
 
 def test_a_post_that_is_answered_is_there_for_everybody_to_see(open_desk: Callable[..., Desk], tmp_path: Path) -> None:
@@ -92,6 +86,22 @@ def test_posts_at_the_same_time_are_each_answered_with_their_own_call(open_desk:
     with ThreadPoolExecutor(8) as pool:
         assert all(all(answers) for answers in pool.map(post_some, range(8)))
     assert desk.types() == ["call.missed"] * 80
+
+
+@pytest.mark.parametrize("tell_apart", [False, True])
+def test_hangups_of_one_call_at_the_same_time_make_one_ending(
+    open_desk: Callable[..., Desk], *, tell_apart: bool
+) -> None:
+    desk = open_desk()
+    start = threading.Barrier(8)
+
+    def post_one(sender: int) -> str:
+        start.wait()
+        return desk.post({**FORM, "dialed_user": str(1000 + sender * tell_apart)}).text
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(post_one, range(8))) == {"1"}
+    assert sorted(desk.types()) == ["call.missed", *["other"] * (7 if tell_apart else 0)]
 
 
 def test_the_schema_is_alembics_from_the_first_table_on(open_desk: Callable[..., Desk]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -81,6 +83,23 @@ def test_a_right_token_in_one_place_makes_up_for_a_wrong_one_in_another(office: 
 def test_a_token_is_compared_whole_and_by_case(office: Office) -> None:
     for almost in (office.token[:-1], office.token + "x", office.token.upper(), f"{office.token}%00"):
         assert_refused(office.post(b"{}", f"/event/{almost}"))
+
+
+def test_tokens_are_compared_in_constant_time_and_all_of_them(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = open_desk('[intake]\ntokens = ["first", "second", "third"]')
+    compared = []
+
+    def compare(given: bytes, token: bytes) -> bool:
+        compared.append((given, token))
+        return hmac.compare_digest(given, token)
+
+    monkeypatch.setattr("bridge.intake.hmac", SimpleNamespace(compare_digest=compare))
+    for token, status in (("first", 200), ("third", 200), ("wrong", 401)):
+        compared.clear()
+        assert desk.post(b"{}", f"/event/{token}").status_code == status
+        assert compared == [(token.encode(), known) for known in (b"first", b"second", b"third")]
 
 
 def test_nothing_of_a_stranger_is_kept(office: Office) -> None:
