@@ -84,7 +84,7 @@ class Dispatcher:
 
     def stop(self, seconds: float) -> None:
         """Claim no more, let calls under way end within `seconds`, and give everything else back."""
-        deadline = time.monotonic() + seconds
+        deadline = self._monotonic() + seconds
         self._stopping = True
         self._wake.set()
         for lane in self._lanes.values():
@@ -92,7 +92,7 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.wait_idle(deadline)
         if self._thread.ident is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._thread.join(max(0.0, deadline - self._monotonic()))
 
     def take(self, claims: Sequence[Claim]) -> None:
         """Deliver what was leased to this process as it was stored."""

@@ -1,0 +1,113 @@
+"""Nothing that is owed stays behind: after an outage of the store, a lost claim, a stop in the middle."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bridge.delivery.dispatcher import LOOK_AGAIN
+from bridge.health import Health
+from bridge.store import database as databases
+from bridge.testing import eventually
+from tests.plugins_for_tests.rig import Chat, Gate, connector, rig
+
+
+def test_what_is_due_is_delivered_after_an_outage_of_the_store_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    with rig(tmp_path, (connector(), Chat())) as bridge:
+        bridge.change_health("chat", Health.pause)
+        bridge.settle()
+        bridge.miss("1", "2")
+        bridge.change_health("chat", Health.resume)
+        locker = sqlite3.connect(bridge.path, isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        with caplog.at_level(logging.WARNING, "callbridge.delivery"):
+            bridge.dispatcher.start()
+            eventually(lambda: "nothing can be dispatched" in caplog.text, "a round that fails")
+            locker.execute("ROLLBACK")
+            locker.close()
+            eventually(lambda: bridge.states() == ["delivered"] * 2, "the deliveries after the outage")
+            eventually(lambda: "the store works again" in caplog.text)
+
+        assert caplog.text.count("nothing can be dispatched") == 1
+
+
+def test_an_outcome_is_recorded_as_soon_as_the_store_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    gate = Gate()
+    chat = Chat(gate)
+    with rig(tmp_path, (connector(), chat)) as bridge:
+        bridge.miss()
+        gate.wait_entered()
+        locker = sqlite3.connect(bridge.path, isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        gate.open()
+        eventually(lambda: chat._at_once == 0, "the answer")
+        locker.execute("ROLLBACK")
+        locker.close()
+        eventually(lambda: bridge.states() == ["delivered"], "the outcome")
+
+        assert (len(chat.got), len(bridge.attempts())) == (1, 1)
+
+
+def test_a_claim_that_was_lost_is_found_again_after_its_lease(tmp_path: Path) -> None:
+    chat = Chat()
+    with rig(tmp_path, (connector(), chat)) as bridge:
+        bridge.settle()
+        bridge.keep("hangup")  # leased to this process, which never hears of it
+        for _ in range(3):
+            bridge.clock.passed += LOOK_AGAIN
+            bridge.dispatcher.run_once()  # nobody says that something is due
+
+        eventually(lambda: bridge.states() == ["delivered"])
+        assert len(chat.got) == 1
+
+
+def test_a_stop_lets_calls_under_way_end_and_gives_the_rest_back_untried(tmp_path: Path) -> None:
+    gate = Gate()
+    chat = Chat(gate)
+    with rig(tmp_path, (connector(concurrency=1), chat)) as bridge:
+        bridge.dispatcher.start()
+        bridge.miss("1", "2", "3")
+        gate.wait_entered()
+        gate.open()
+        bridge.dispatcher.stop(20.0)
+
+        tried = [row for row in bridge.rows() if row["state"] == "delivered"]
+        given_back = [row for row in bridge.rows() if row["state"] == "pending"]
+        assert len(tried) == len(chat.got) >= 1
+        assert len(tried) + len(given_back) == 3
+        assert {(row["attempts"], row["lease"]) for row in given_back} <= {(0, None)}
+
+
+def test_a_call_that_outlasts_the_stop_is_given_back_and_what_it_says_later_is_not_believed(tmp_path: Path) -> None:
+    gate = Gate()
+    with rig(tmp_path, (connector(), Chat(gate))) as bridge:
+        bridge.miss("1")
+        gate.wait_entered()
+        bridge.dispatcher.stop(0.0)
+        (row,) = bridge.rows()
+        gate.open()
+
+        assert (row["state"], row["lease"], row["attempts"]) == ("pending", None, 0)
+        assert bridge.rows() == [row]
+
+
+def test_what_comes_in_while_the_bridge_stops_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    chat = Chat()
+    with rig(tmp_path, (connector(), chat)) as bridge:
+        bridge.dispatcher.stop(0.0)
+        bridge.miss("1", "2")
+
+        assert [(row["state"], row["lease"]) for row in bridge.rows()] == [("pending", None)] * 2
+        assert chat.got == []
+    with rig(tmp_path, (connector(), chat)) as bridge:
+        bridge.settle()
+        assert sorted(chat.call_ids) == ["1", "2"]
