@@ -43,7 +43,9 @@ class Sink:
                 key.data()
 
     def _tell(self) -> None:
-        self._told_to_end = not sys.stdin.readline()
+        if not sys.stdin.readline():
+            self._told_to_end = True
+            return
         print(json.dumps([[_key(body), at] for at, body in self._arrived]), flush=True)
         self._arrived.clear()
 
