@@ -13,8 +13,8 @@ from bridge.errors import PermanentFailure
 
 
 class Template:
-    """A Jinja template from the config: `source` is its text, `longest` the most characters it may make (with `cut` what
-    is more is cut off, else it is a failure).
+    """A Jinja template from the config: `source` is its text, `longest` the most characters it may make (with `cut`
+    what is more is cut off, else it is a failure).
 
     With `escape` every text it writes goes through that function, unless it is marked `safe`; `filters` are added to
     Jinja's own. What it does not know is an error, not nothing. Raises ValueError, with the line, where it is no
