@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from typing import Any, TypeVar
 
 import pluggy
@@ -254,8 +255,8 @@ class _Loader:
         if not _implements(self._modules, plugin, hook):
             raise PluginError(f'the plugin "{name}" brings no {role}')
         others = [other for other_name, other in self._modules.list_name_plugin() if other_name != name]
-        kinds: Iterable[Kind] = self._modules.subset_hook_caller(hook, others)()[0]
-        for kind in kinds:  # inside the caller's guard: it may be a generator
+        kinds: list[Iterable[Kind]] = self._modules.subset_hook_caller(hook, others)()
+        for kind in chain.from_iterable(kinds):  # inside the caller's guard: it may be a generator
             if isinstance(kind, wanted) and kind.name == name:
                 self.plugins.installed[name] = _with(self.plugins.installed[name], role=role, state="loaded")
                 return kind
