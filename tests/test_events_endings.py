@@ -81,6 +81,7 @@ def test_an_earlier_answer_is_evidence_too(
 def test_the_flag_can_mean_missed(open_desk: Callable[..., Desk], flag: str, ending: str) -> None:
     desk = open_desk('[sources.bulutsantralim]\nanswered_means = "missed"')
     desk.post(HANGUP | {"call_uuid": "1", "answered": flag})
+    desk.now += 1
     desk.post(HANGUP | NOBODY | {"call_uuid": "2", "answered": flag})
     assert desk.types() == [ending, "call.missed"]
     warned = desk.client.get("/readyz").json["warnings"]
