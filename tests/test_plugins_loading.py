@@ -178,7 +178,10 @@ BROKEN = {
         "from bridge import hookimpl\n@hookimpl\ndef bridge_connectors():\n    return []",
         "brings no connector",
     ),
-    "returns None": ("from bridge import hookimpl\n@hookimpl\ndef bridge_connectors():\n    pass", "brings no connector"),
+    "returns None": (
+        "from bridge import hookimpl\n@hookimpl\ndef bridge_connectors():\n    pass",
+        "brings no connector",
+    ),
     "brings another kind": (GOOD, "brings no connector of that name"),
     "fails while it lists its kinds": (
         "from bridge import hookimpl\n@hookimpl\ndef bridge_connectors():\n    yield 7\n    raise OSError('half way')",
