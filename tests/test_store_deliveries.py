@@ -150,6 +150,34 @@ def test_two_processes_count_the_same_failures(tmp_path: Path) -> None:
         assert len(one.attempts()) == 5
 
 
+# --- endings ------------------------------------------------------------------------------------------------------
+
+
+def test_many_endings_share_a_transaction_and_each_keeps_its_own(store: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    store.miss(*"123")
+    first, second, third = claim(store)
+    failed = Attempt(START, 0.2, "temporary", 503, "down", "busy")
+    later = Ending(second, "pending", START, failed, step=1, due_at=START + 5, hold_until=START + 300, contact="null")
+    dead = Ending(third, "dead", START, Attempt(START, 0.3, "permanent", 400, "no"), health=Health.resume)
+    concluded = store.store.conclude([delivered(first), later, dead])
+
+    assert [one.ours for one in concluded] == [True] * 3
+    assert sorted(store.states()) == ["dead", "delivered", "pending"]
+    assert sorted(row["outcome"] for row in store.attempts()) == ["delivered", "permanent", "temporary"]
+    assert "one by one" not in caplog.text
+
+
+def test_an_error_is_kept_until_the_delivery_goes_through(store: Rig) -> None:
+    store.miss("1")
+    (tried,) = claim(store)
+    failed = Ending(tried, "pending", START, Attempt(START, 0.2, "temporary", None, "down"), step=1, due_at=START)
+    store.store.conclude([failed])
+    assert store.rows()[0]["last_error"] == "down"
+    (again,) = claim(store)
+    store.store.conclude([delivered(again)])
+    assert store.rows()[0]["last_error"] is None
+
+
 # --- fencing ------------------------------------------------------------------------------------------------------
 
 

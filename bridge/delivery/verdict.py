@@ -52,7 +52,7 @@ class Judge:
         if isinstance(outcome, DeliveryFailure) and not isinstance(outcome, PermanentFailure | Misconfigured):
             return self._later(claim, outcome, started_at, seconds, contact)
         error = self._text(str(outcome))
-        health: Callable[[Health], Health]
+        health: Callable[[Health], Health] | None
         match outcome:
             case Misconfigured():
                 state, kind, health = "pending", "misconfigured", partial(Health.misconfigured, error=error, now=at)
@@ -61,7 +61,7 @@ class Judge:
             case PermanentFailure():
                 state, kind, health = "dead", "permanent", partial(Health.answered, error=error, now=at)
             case Skip():
-                state, kind, health = "skipped", "skipped", _unchanged
+                state, kind, health = "skipped", "skipped", None
             case _:
                 state, kind, health = "delivered", "delivered", Health.delivered
         return Ending(
@@ -123,7 +123,3 @@ class Judge:
     def _text(self, text: str) -> str:
         # Cleaned before it is cut: half a secret is still one. Lone surrogates are no text, and no store takes them.
         return self._clean(text)[:LONGEST_TEXT].encode(errors="replace").decode()
-
-
-def _unchanged(health: Health) -> Health:
-    return health

@@ -64,6 +64,7 @@ class Arrivals:
         self._route = route
         self._leasing = leasing
         self._clock = clock
+        self._noted: dict[str, float] = {}
 
     def accept(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
         """Keep each arrival. A repeat changes nothing."""
@@ -78,13 +79,22 @@ class Arrivals:
                 call.record, call.left, call.events = meaning.record, meaning, call.events + 1
         _save_calls(connection, calls)
         insert_rows(connection, schema.events, [event_row(one.meaning.event, one.key) for one in kept])
-        _note_sources(connection, arrivals, kept)
+        self._note_posts(connection, arrivals)
+        _note_doubts(connection, [arrivals[one.index] for one in kept if one.meaning.contradiction])
         answers = [Accepted()] * len(arrivals)
         dues = self._owe(connection, kept, {key for key, call in calls.items() if call.stored})
         for one in kept:
             event = one.meaning.event
             answers[one.index] = Accepted(event, dues.get(event.id, NO_DUES), one.meaning.contradiction)
         return answers
+
+    def _note_posts(self, connection: Connection, arrivals: Sequence[Arrival]) -> None:
+        """When each source last posted, to the second: not every transaction need write it."""
+        latest = {arrival.source.name: arrival.received_at.timestamp() for arrival in arrivals}
+        for name, at in latest.items():
+            if abs(at - self._noted.get(name, 0.0)) >= 1.0:
+                connection.execute(_NOTE_POST, {"of_name": name, "at": at})
+                self._noted[name] = at
 
     def _owe(self, connection: Connection, kept: Sequence[_Kept], known: set[str]) -> Mapping[str, Dues]:
         owed = [
@@ -169,21 +179,11 @@ def _call_row(key: str, call: _Call, left: Interpretation) -> dict[str, object]:
     }
 
 
-def _note_sources(
-    connection: Connection,
-    arrivals: Sequence[Arrival],
-    kept: Sequence[_Kept],
-) -> None:
-    """When each source last posted, and how often its flag contradicted the evidence."""
-    doubts = [arrivals[one.index] for one in kept if one.meaning.contradiction]
-    for name in {arrival.source.name for arrival in arrivals}:
-        last = max(arrival.received_at.timestamp() for arrival in arrivals if arrival.source.name == name)
-        connection.execute(_NOTE_POST, {"of_name": name, "at": last})
+def _note_doubts(connection: Connection, doubts: Sequence[Arrival]) -> None:
+    """That the flag of a source contradicted the evidence."""
     for doubt in doubts:
-        connection.execute(
-            _NOTE_DOUBT,
-            {"of_name": doubt.source.name, "at": doubt.received_at.timestamp(), "hint": doubt.reading.flag_hint},
-        )
+        at, hint = doubt.received_at.timestamp(), doubt.reading.flag_hint
+        connection.execute(_NOTE_DOUBT, {"of_name": doubt.source.name, "at": at, "hint": hint})
 
 
 _LOAD = select(

@@ -7,14 +7,13 @@ and wakes after its lease cannot overwrite its successor; a lease that nobody en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     and_,
     bindparam,
-    case,
     delete,
     exists,
     func,
@@ -27,7 +26,7 @@ from bridge.health import Health
 from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
-from bridge.store.bulk import insert_rows
+from bridge.store.bulk import insert_rows, update_rows
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
@@ -214,7 +213,10 @@ _LEASED = select(_c.id).where(
     _c.lease.is_not(None),
 )
 _LEASE = (
-    update(_deliveries).where(_c.id == bindparam("of_id")).values(lease=bindparam("token"), due_at=bindparam("until"))
+    update(_deliveries)
+    .where(_c.id.in_(bindparam("ids", expanding=True)))
+    # While it is tried, it holds back the later events of its call again.
+    .values(lease=bindparam("token"), due_at=bindparam("until"), hold_until=None)
 )
 
 
@@ -225,7 +227,7 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     rows = connection.execute(_DUE, due | {"limit": request.limit}).all()
     if rows:
         until = request.now + request.seconds
-        connection.execute(_LEASE, [{"of_id": row.id, "token": request.token, "until": until} for row in rows])
+        connection.execute(_LEASE, {"ids": [row.id for row in rows], "token": request.token, "until": until})
     blocked = len(rows) < request.limit and connection.execute(_SOMETHING_DUE, due).first() is not None
     claims = tuple(
         Claim(
@@ -264,7 +266,7 @@ class Ending:
     """How this process's turn with a delivery ends: the state it leaves, and the attempt, where there was one.
 
     For a delivery that stays pending `due_at` is its next turn and `hold_until` how long it holds back the later events
-    of its call. `health` is what the outcome means for the connector.
+    of its call. `health` is what the outcome means for the connector; None: nothing.
     """
 
     claim: Claim
@@ -276,44 +278,25 @@ class Ending:
     hold_until: float | None = None
     receipt: str | None = None
     contact: str | None = None
-    health: Callable[[Health], Health] = field(default=lambda health: health)
+    health: Callable[[Health], Health] | None = None
 
 
-_LEASES = (
-    select(_c.id, _c.lease, _c.fresh_from)
+_HELD = (
+    select(_c.id, _c.lease, _c.fresh_from, _c.last_error, _c.contact)
     .where(_c.id.in_(bindparam("ids", expanding=True)), _c.state == "pending")
     .with_for_update()
-)
-_LAST_ERROR: ColumnElement[str] = func.coalesce(bindparam("last_error"), _c.last_error)
-_END = (
-    update(_deliveries)
-    .where(_c.id == bindparam("of_id"))
-    .values(
-        state=bindparam("state"),
-        attempts=bindparam("attempts"),
-        step=bindparam("step"),
-        due_at=bindparam("due_at"),
-        hold_until=bindparam("hold_until"),
-        lease=None,
-        finished_at=bindparam("finished_at"),
-        # The error of an earlier try is still the last one, unless it has gone through since.
-        last_error=case((bindparam("state").in_(["delivered", "skipped"]), None), else_=_LAST_ERROR),
-        receipt=bindparam("receipt"),
-        contact=func.coalesce(bindparam("contact"), _c.contact),
-    )
 )
 
 
 def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
     """Write how deliveries ended, but only those whose lease is still held; returns what was written, by their ids."""
-    leased = {row.id: row for row in connection.execute(_LEASES, {"ids": [ending.claim.id for ending in endings]})}
+    held = {row.id: row for row in connection.execute(_HELD, {"ids": [ending.claim.id for ending in endings]})}
     ours = [
-        ending if row.fresh_from == ending.claim.fresh_from else _begun_anew(ending)
+        ending if held[ending.claim.id].fresh_from == ending.claim.fresh_from else _begun_anew(ending)
         for ending in endings
-        if (row := leased.get(ending.claim.id)) is not None and row.lease == ending.claim.lease
+        if ending.claim.id in held and held[ending.claim.id].lease == ending.claim.lease
     ]
-    if ours:
-        connection.execute(_END, [_ended_row(ending) for ending in ours])
+    update_rows(connection, _deliveries, [_ended_row(ending, held[ending.claim.id]) for ending in ours])
     tried = [_attempt_row(ending.claim, ending.attempt) for ending in ours if ending.attempt]
     insert_rows(connection, schema.attempts, tried)
     return {ending.claim.id: ending for ending in ours}
@@ -326,19 +309,22 @@ def _begun_anew(ending: Ending) -> Ending:
     return replace(ending, state="pending", step=0, due_at=ending.at, hold_until=None)
 
 
-def _ended_row(ending: Ending) -> Mapping[str, object]:
+def _ended_row(ending: Ending, held: Any) -> Mapping[str, object]:
     attempt = ending.attempt
+    went_through = ending.state in ("delivered", "skipped")
     return {
-        "of_id": ending.claim.id,
+        "id": ending.claim.id,
         "state": ending.state,
         "attempts": ending.claim.attempts + (1 if attempt else 0),
         "step": ending.step,
         "due_at": ending.due_at,
         "hold_until": ending.hold_until,
+        "lease": None,
         "finished_at": None if ending.state == "pending" else ending.at,
-        "last_error": attempt.error if attempt else None,
+        # The error of an earlier try is still the last one, unless it has gone through since.
+        "last_error": None if went_through else (attempt and attempt.error) or held.last_error,
         "receipt": ending.receipt,
-        "contact": ending.contact,
+        "contact": ending.contact or held.contact,
     }
 
 

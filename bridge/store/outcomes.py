@@ -53,7 +53,8 @@ class Outcomes:
         after = dict(before)
         for ending in ours.values():
             name = ending.claim.connector
-            after[name] = ending.health(after.get(name, Health()))
+            if ending.health is not None:
+                after[name] = ending.health(after.get(name, Health()))
             if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
                 # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
                 after[name] = after[name].died(1)

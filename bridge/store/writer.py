@@ -6,6 +6,7 @@ next commit takes all of it.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -22,6 +23,8 @@ from bridge.store.database import Database, store_error
 LARGEST_BATCH = 128
 FOREIGN_POLL = 0.2
 """Seconds between two looks whether another process has written: nothing else tells us on SQLite."""
+
+_log = logging.getLogger("callbridge.store")
 
 Work = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Work for the writer: does something for each item within one transaction and answers for each, in order."""
@@ -123,6 +126,7 @@ class Writer:
                 failure = store_error(error) if isinstance(error, SQLAlchemyError) else error
                 jobs[0][2].set_exception(failure)
                 return
+            _log.warning("one of %d jobs failed (%s): they are committed one by one", len(jobs), type(error).__name__)
             for job in jobs:
                 self._commit(connection, [job])
             return
