@@ -179,9 +179,8 @@ def listener(answer: Callable[[socket.socket, threading.Event], None]) -> Iterat
                 threading.Thread(target=talk, args=(client,), daemon=True).start()
 
         def talk(client: socket.socket) -> None:
-            with client:
-                with suppress(OSError):  # the bridge has hung up
-                    answer(client, over)
+            with client, suppress(OSError):  # the bridge has hung up
+                answer(client, over)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -359,7 +358,8 @@ def test_plugins_that_exit_hang_or_cannot_be_imported_are_not_felt_by_another(
         for mood in ("exits", "hangs", "sulks", "works")
     )
     config = moods + '[connectors.broken]\nkind = "broken"\non = ["call.*"]\n' + hook("good", sink.url)
-    with running_bridge(tmp_path, config, environ={"PYTHONPATH": str(tmp_path)}) as bridge:
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    with running_bridge(tmp_path, config, environ={"PYTHONPATH": path}) as bridge:
         posted = time.monotonic()
         miss(bridge, "1")
         assert sink.wait_for(1)[0].at - posted < 1
