@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.errors import TemporaryFailure
 from bridge.model import Delivery
+from bridge.testing import eventually
 from tests.plugins_for_tests.rig import Chat, Gate, connector, rig
 
 DOWN = TemporaryFailure("down")
@@ -210,9 +211,10 @@ def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_
     chat = Chat(None, gate)
     with rig(tmp_path, (connector(concurrency=2), chat)) as bridge:
         bridge.miss("0")
-        bridge.settle()  # one thread has nothing to do
+        bridge.settle()
+        eventually(lambda: bridge.lanes["chat"]._idle == 1, "the thread that has nothing to do")
         kept = [bridge.keep("hangup", "1"), bridge.keep("hangup", "2")]
-        with bridge.lanes["chat"]._changed:  # and cannot wake up before both are queued
+        with bridge.lanes["chat"]._changed:  # it cannot wake up before both are queued
             for one in kept:
                 bridge.dispatcher.take(one.dues.claims)
         gate.wait_entered()

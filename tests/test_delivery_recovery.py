@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.dispatcher import LOOK_AGAIN
-from bridge.health import Health
+from bridge.errors import TemporaryFailure
 from bridge.store import database as databases
 from bridge.testing import eventually
 from tests.plugins_for_tests.rig import Chat, Gate, connector, rig
@@ -19,11 +19,11 @@ def test_what_is_due_is_delivered_after_an_outage_of_the_store_without_a_restart
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
-    with rig(tmp_path, (connector(), Chat())) as bridge:
-        bridge.change_health("chat", Health.pause)
-        bridge.settle()
+    down = TemporaryFailure("down")
+    with rig(tmp_path, (connector(), Chat(down, down, None))) as bridge:
         bridge.miss("1", "2")
-        bridge.change_health("chat", Health.resume)
+        bridge.settle()
+        bridge.clock.passed += 5
         locker = sqlite3.connect(bridge.path, isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
         with caplog.at_level(logging.WARNING, "callbridge.delivery"):
