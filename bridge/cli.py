@@ -151,7 +151,7 @@ def _check_online(plugins: Any) -> bool:
         try:
             said = call()
             click.echo(redactor.clean(f"connectors.{name}: {said or 'works'}"))
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             fine = False
             click.echo(redactor.clean(f"connectors.{name}: {error}"), err=True)
     return fine
