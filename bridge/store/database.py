@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,20 @@ def _make_folder(url: URL) -> None:
             raise StoreError(f"the folder of the store cannot be made: {error}") from error
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log: the first time nobody else may use the file, and SQLite itself does not wait."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _sqlite_engine(url: URL, begin: str) -> Engine:
     engine = create_engine(
         url,
@@ -99,7 +114,7 @@ def _sqlite_engine(url: URL, begin: str) -> Engine:
         # The driver's own transaction handling is off: it would begin too late, and SQLAlchemy emits no BEGIN by
         # itself.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only on its way there
         connection.execute("PRAGMA journal_size_limit = 67108864")
 
