@@ -78,7 +78,7 @@ def test_the_missed_calls_of_a_morning_arrive_after_retries(start: Callable[...,
 
     assert demo.ends() == 0, demo.shown
     assert demo.shown.count("the channel refuses") == 3
-    assert "specification's sample: 200 1234" in demo.shown
+    assert "specification's sample was answered 1234" in demo.shown
     missed = re.search(r"(\d+) missed calls, (\d+) messages", demo.shown)
     assert missed
     assert missed[1] == missed[2] == str(demo.shown.count("Kaçan çağrı"))

@@ -1,8 +1,8 @@
 """callbridge's main job, end to end: a PBX posts a morning of calls, the missed ones arrive in a chat channel.
 
 Everything is real but the PBX and the channel, which are stand-ins on this machine: `callbridge serve` runs in a
-process of its own with its store in a temporary folder, and `callbridge simulate` posts over HTTP. The channel refuses
-the first posts, so that the retries can be seen. With --exit it ends by itself: 0 where everything arrived, else 1.
+process of its own with its store in a temporary folder, and the posts go over HTTP. The channel refuses the first
+messages, so that the retries can be seen. With --exit it ends by itself: 0 where everything arrived, else 1.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ import argparse
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
+from zoneinfo import ZoneInfo
 
 from channel import Channel, Message
 from screen import Row, Screen
+from sqlalchemy import Connection
 
+from bridge.plugins import load_source_kind
+from bridge.simulate import play
+from bridge.store import Database, queries
 from bridge.testing import BridgeProcess, RecordingSink, eventually
 
 CONFIG = """\
@@ -49,27 +56,21 @@ SAMPLE = (
 """The post that the PBX's specification shows."""
 
 ARRIVAL_SECONDS = 60.0
-FOREVER = 10.0**9
+
+Ended = SimpleQueue[int | AssertionError]
+"""Why the demo is over: the first thing in it is its exit code, or what went wrong."""
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--exit", action="store_true", help="end by itself: exit 0 only if everything arrived")
+    stay = not arguments.parse_args().exit
     screen = Screen()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that everything is stopped on the way out
-    try:
-        return _run(screen, stay=not arguments.parse_args().exit)
-    except AssertionError as error:  # the test kit's word for what did not happen
-        screen.fail(str(error))
-        return 1
-    except KeyboardInterrupt:
-        screen.fail("interrupted")
-        return 130
-
-
-def _run(screen: Screen, *, stay: bool) -> int:
+    ended: Ended = SimpleQueue()
+    # A signal only leaves a note: an exception out of nowhere could leave something running.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: ended.put(128 + number))
     token = secrets.token_urlsafe(9)
     with (
         tempfile.TemporaryDirectory(prefix="callbridge-demo-") as folder,
@@ -77,42 +78,102 @@ def _run(screen: Screen, *, stay: bool) -> int:
         closing(RecordingSink()) as crm,
     ):
         config = CONFIG.format(locale=_locale(), token=token, channel=channel.url, crm=f"{crm.url}/calls")
-        bridge = BridgeProcess(Path(folder), config)
+        story = Story(screen, channel, BridgeProcess(Path(folder), config), token)
+        try:
+            story.begin()
+            threading.Thread(target=story.tell, args=(ended, stay), daemon=True).start()
+            why = ended.get()
+        except AssertionError as error:  # the test kit's word for what did not happen
+            why = error
+        finally:
+            story.end()
+    if isinstance(why, AssertionError):
+        screen.fail(str(why))
+        return 1
+    return 0 if story.is_told and why == 128 + signal.SIGINT else why
+
+
+class Story:
+    """A morning, from the start of the bridge to its end. `is_told` once everything has arrived."""
+
+    def __init__(self, screen: Screen, channel: Channel, bridge: BridgeProcess, token: str) -> None:
+        self.is_told = False
+        self._screen = screen
+        self._channel = channel
+        self._bridge = bridge
+        self._url = f"{bridge.url}/event/{token}"
+
+    def begin(self) -> None:
+        """Start the bridge."""
         began = time.monotonic()
-        with _running(bridge):
-            screen.step(f"The bridge runs: {bridge.url}, ready after {time.monotonic() - began:.1f} s")
-            screen.say(f"config and store: {folder}")
-            url = f"{bridge.url}/event/{token}"
-            arrived = _morning(screen, bridge, channel, url)
-            if not arrived:
-                screen.fail("not everything arrived")
-            if stay:
-                _stay(screen, bridge, url)
-            return 0 if arrived else 1
+        self._bridge.start()
+        self._screen.step(f"The bridge runs: {self._bridge.url}, ready after {time.monotonic() - began:.1f} s")
+        self._screen.say(f"config and store: {self._bridge.folder}")
+
+    def tell(self, ended: Ended, stay: bool) -> None:
+        """Post the calls and show what becomes of them. The demo is over then, unless it is to stay."""
+        try:
+            self._post()
+            self._show()
+        except AssertionError as error:
+            ended.put(error)
+            return
+        self.is_told = True
+        if stay:
+            self._your_turn()
+        else:
+            ended.put(0)
+
+    def end(self) -> None:
+        """Stop the bridge in the orderly way, and the hard way if that takes too long."""
+        try:
+            self._bridge.stop()
+        finally:
+            self._bridge.close()
+
+    def _post(self) -> None:
+        self._screen.step("The PBX posts a morning of calls; the missed ones go to the chat channel")
+        morning = load_source_kind("bulutsantralim").scenarios["morning"]
+        steps = list(play(morning(datetime.now(ZoneInfo("Europe/Istanbul"))), self._url))
+        refused = [step.text for step in steps if not step.is_ok]
+        if refused:
+            raise AssertionError(f"{len(refused)} posts were refused: {refused[0]}")
+        self._screen.say(f"{len(steps)} posts were taken; the specification's sample was answered {steps[0].text}")
+
+    def _show(self) -> None:
+        deliveries = eventually(lambda: _finished(self._bridge), "the last delivery", ARRIVAL_SECONDS)
+        calls = _rows(self._bridge, queries.calls)
+        missed = [call for call in calls if call["state"] == "missed"]
+        self._screen.step("The calls (callbridge calls)")
+        self._screen.calls(calls)
+        self._screen.step("The deliveries (callbridge deliveries)")
+        self._screen.deliveries(deliveries)
+        self._screen.say(f"{len(missed)} missed calls, {len(self._channel.messages)} messages in the channel")
+        if any(row["state"] != "delivered" for row in deliveries) or not _are_in(self._channel.messages, missed):
+            raise AssertionError("not everything arrived")
+
+    def _your_turn(self) -> None:
+        command = os.path.relpath(Path(sys.executable).with_name("callbridge"))
+        self._screen.your_turn(
+            f"curl -d '{SAMPLE}' {self._url}",
+            f"{command} simulate queue-abandoned --to {self._url}",
+            f"{command} deliveries --config {self._bridge.config}",
+            f"curl {self._bridge.url}/readyz",
+        )
 
 
-def _morning(screen: Screen, bridge: BridgeProcess, channel: Channel, url: str) -> bool:
-    """Post a morning of calls and show what becomes of it; whether everything arrived."""
-    screen.step("The PBX posts a morning of calls; the missed ones go to the chat channel")
-    posted = bridge.run("simulate", "morning", "--to", url)
-    if posted.returncode:
-        raise AssertionError(posted.stderr)
-    posts = posted.stdout.splitlines()
-    screen.say(f"{len(posts)} posts are taken; the answer to the first, the specification's sample: {posts[0]}")
-    deliveries = eventually(lambda: _finished(bridge), "the last delivery", ARRIVAL_SECONDS)
-    calls = bridge.rows("calls")
-    screen.step("The calls (callbridge calls)")
-    screen.calls(calls)
-    screen.step("The deliveries (callbridge deliveries)")
-    screen.deliveries(deliveries)
-    missed = [call for call in calls if call["state"] == "missed"]
-    screen.say(f"{len(missed)} missed calls, {len(channel.messages)} messages in the channel")
-    return _are_in(channel.messages, missed) and all(row["state"] == "delivered" for row in deliveries)
+def _rows(bridge: BridgeProcess, query: Callable[[Connection], Iterator[Row]]) -> list[Row]:
+    database = Database(f"sqlite:///{bridge.database}")
+    try:
+        with database.reader.begin() as connection:
+            return list(query(connection))
+    finally:
+        database.close()
 
 
 def _finished(bridge: BridgeProcess) -> list[Row] | None:
     """The deliveries, once nothing is pending."""
-    deliveries = bridge.rows("deliveries")
+    deliveries = _rows(bridge, queries.deliveries)
     return None if any(row["state"] == "pending" for row in deliveries) else deliveries
 
 
@@ -120,38 +181,6 @@ def _are_in(messages: Sequence[Message], missed: Sequence[Row]) -> bool:
     """Whether there is a message for every missed call, with its caller."""
     callers = Counter(value for message in messages for _, value in message.lines)
     return not Counter(call["caller"]["display"] for call in missed) - callers
-
-
-def _stay(screen: Screen, bridge: BridgeProcess, url: str) -> None:
-    """Until Ctrl-C, or until somebody stops the bridge. What else is missed still shows up."""
-    command = os.path.relpath(Path(sys.executable).with_name("callbridge"))
-    screen.your_turn(
-        f"curl -d '{SAMPLE}' {url}",
-        f"{command} simulate queue-abandoned --to {url}",
-        f"{command} deliveries --config {bridge.config}",
-        f"curl {bridge.url}/readyz",
-    )
-    try:
-        bridge.wait(FOREVER)
-    except KeyboardInterrupt:
-        screen.say("stopping")
-    else:
-        raise AssertionError("the bridge ended")
-
-
-@contextmanager
-def _running(bridge: BridgeProcess) -> Iterator[None]:
-    """The bridge, stopped in the orderly way, and the hard way if that takes too long."""
-    try:
-        bridge.start()
-        try:
-            yield
-        finally:
-            bridge.stop()
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError(f"the bridge did not stop in time: {error}") from error
-    finally:
-        bridge.close()
 
 
 def _locale() -> str:
