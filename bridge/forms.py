@@ -13,6 +13,8 @@ from werkzeug.http import parse_options_header
 
 from bridge.model import Fields
 
+_URLENCODED = ("", "application/x-www-form-urlencoded")
+
 
 def read_fields(body: bytes, content_type: str) -> Fields:
     """The fields of a form, however it was encoded; of a JSON object, its top level as text.
@@ -20,7 +22,7 @@ def read_fields(body: bytes, content_type: str) -> Fields:
     A field that came several times is a list; an attached file is a field, too. Raw spaces stay spaces, bytes that are
     no UTF-8 become `\\xNN`. A body that is not what its content type says is read as an urlencoded form.
     """
-    kind, options = parse_options_header(content_type)
+    kind, options = parse_options_header(content_type) if content_type not in _URLENCODED else ("", {})
     if kind == "multipart/form-data":
         pairs = _multipart(body, kind, options)
     elif kind.endswith("json"):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -93,10 +91,10 @@ def test_what_many_threads_ask_for_at_once_is_committed_together_and_each_is_ans
 
     writer = start()
     busy = Busy(writer)
-    futures = [writer.submit(counted, str(number)) for number in range(50)]
+    jobs = [writer.submit(counted, str(number)) for number in range(50)]
     busy.end()
 
-    assert [future.result(20) for future in futures] == [f"kept {number}" for number in range(50)]
+    assert [job.result(20) for job in jobs] == [f"kept {number}" for number in range(50)]
     assert batches == [50]
     assert kept(path) == [str(number) for number in range(50)]
 
@@ -117,20 +115,20 @@ def test_one_bad_item_does_not_fail_the_others(
 ) -> None:
     writer = start()
     busy = Busy(writer)
-    futures = [writer.submit(keep, name) for name in ("a", "b", bad, "c")]
+    jobs = [writer.submit(keep, name) for name in ("a", "b", bad, "c")]
     busy.end()
 
     with pytest.raises(error):
-        futures[2].result(20)
-    assert [futures[index].result(20) for index in (0, 1, 3)] == ["kept a", "kept b", "kept c"]
+        jobs[2].result(20)
+    assert [jobs[index].result(20) for index in (0, 1, 3)] == ["kept a", "kept b", "kept c"]
     assert kept(path) == ["a", "b", "c"]
 
 
 def test_work_that_answers_for_too_few_keeps_nothing(start: Callable[..., Writer], path: Path) -> None:
-    future = start().submit(lambda connection, names: keep(connection, names)[1:], "a")
+    job = start().submit(lambda connection, names: keep(connection, names)[1:], "a")
 
     with pytest.raises(ValueError, match="shorter"):
-        future.result(20)
+        job.result(20)
     assert kept(path) == []
 
 
@@ -160,11 +158,11 @@ def test_a_store_that_breaks_in_the_middle_of_a_transaction_fails_all_of_it_and_
     sqlite_error = OperationalError("INSERT", {}, sqlite3.OperationalError("disk I/O error"))
     writer = start()
     busy = Busy(writer)
-    futures: list[Future[Any]] = [writer.submit(keep, "a"), writer.submit(break_once, "b")]
+    jobs = [writer.submit(keep, "a"), writer.submit(break_once, "b")]
     busy.end()
-    for future in futures:
+    for job in jobs:
         with pytest.raises(StoreError, match="disk I/O error"):
-            future.result(20)
+            job.result(20)
 
     assert kept(path) == []
     assert writer.call(keep, "c") == "kept c"
@@ -203,12 +201,12 @@ def test_stopping_commits_what_has_been_asked_for_and_takes_no_more(path: Path) 
     writer = Writer(database)
     writer.start(lambda: None)
     busy = Busy(writer)
-    futures = [writer.submit(keep, str(number)) for number in range(5)]
+    jobs = [writer.submit(keep, str(number)) for number in range(5)]
     busy.end()
     writer.stop()
     database.close()
 
-    assert [future.result(0) for future in futures] == [f"kept {number}" for number in range(5)]
+    assert [job.result(0) for job in jobs] == [f"kept {number}" for number in range(5)]
     assert kept(path) == ["0", "1", "2", "3", "4"]
     with pytest.raises(StoreError, match="stopping"):
         writer.submit(keep, "6")

@@ -94,14 +94,14 @@ class Store:
 
     def conclude(self, endings: Sequence[Ending]) -> list[Concluded]:
         """Write how deliveries ended."""
-        futures = [self._writer.submit(self._outcomes.conclude, ending) for ending in endings]
-        return [cast(Concluded, future.result()) for future in futures]
+        jobs = [self._writer.submit(self._outcomes.conclude, ending) for ending in endings]
+        return [cast(Concluded, job.result()) for job in jobs]
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give claims back untried."""
         now = self._clock()
-        for future in [self._writer.submit(release, (one, now)) for one in claims]:
-            future.result()
+        for job in [self._writer.submit(release, (one, now)) for one in claims]:
+            job.result()
 
     def split_targets(self, connector: str, targets: Sequence[str]) -> None:
         """Owe to each target of a connector what was owed to it while its targets were not known."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection
@@ -30,14 +29,51 @@ Work = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Work for the writer: does something for each item within one transaction and answers for each, in order."""
 
 
+class Job:
+    """Work for one item, on its way through the writer.
+
+    A queue of one carries the answer: to wait for it takes one lock where a `Future` takes three, and every lock that is
+    waited for is a turn of the interpreter lost.
+    """
+
+    __slots__ = ("_answer", "abandoned", "answered", "item", "work")
+
+    def __init__(self, work: Work, item: Any) -> None:
+        self.work = work
+        self.item = item
+        self.answered = False
+        self.abandoned = False
+        self._answer: SimpleQueue[Any] = SimpleQueue()
+
+    def answer(self, answer: Any) -> None:
+        """Give the result, or the exception, once."""
+        if not self.answered:
+            self.answered = True
+            self._answer.put(answer)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What `work` answered for the item, after it is committed and synced. To be asked once.
+
+        Raises what `work` raised for this very item, and StoreError where the store cannot take it now or does not
+        answer within `timeout` seconds; what has not been begun by then is not done.
+        """
+        try:
+            answer = self._answer.get(timeout=timeout)
+        except Empty:
+            self.abandoned = True
+            raise StoreError("the store does not answer in time") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
 class Writer:
     """Runs work in transactions, one after the other, on one thread and one connection."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._on_foreign_write: Callable[[], None] = lambda: None
-        self._jobs: deque[tuple[Work, Any, Future[Any]]] = deque()
-        self._wake = threading.Condition()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._stopping = False
         self._data_version: int | None = None
         self._next_look = 0.0
@@ -53,33 +89,22 @@ class Writer:
 
     def stop(self) -> None:
         """Commit what has been submitted and end the thread."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._stopping = True
+        self._jobs.put(None)
         if self._thread.ident is not None:
             self._thread.join()
 
-    def submit(self, work: Work, item: Any) -> Future[Any]:
-        """Have `work` done for `item` in the next transaction; the future is done when it is committed and synced.
-
-        The future raises StoreError where the store cannot take it now, and what `work` raised for this very item.
-        """
-        future: Future[Any] = Future()
-        with self._wake:
-            if self._stopping:
-                raise StoreError("the bridge is stopping")
-            self._jobs.append((work, item, future))
-            self._wake.notify()
-        return future
+    def submit(self, work: Work, item: Any) -> Job:
+        """Have `work` done for `item` in the next transaction. Raises StoreError once the writer stops."""
+        if self._stopping:
+            raise StoreError("the bridge is stopping")
+        job = Job(work, item)
+        self._jobs.put(job)
+        return job
 
     def call(self, work: Work, item: Any, timeout: float = 30.0) -> Any:
-        """Submit and wait, at most `timeout` seconds. Raises StoreError."""
-        future = self.submit(work, item)
-        try:
-            return future.result(timeout)
-        except TimeoutError as error:
-            future.cancel()
-            raise StoreError("the store does not answer in time") from error
+        """Submit, and wait for the result."""
+        return self.submit(work, item).result(timeout)
 
     def _run(self) -> None:
         connection: Connection | None = None
@@ -96,7 +121,8 @@ class Writer:
                 self._look_for_foreign_writes(connection)
             except Exception as error:  # noqa: BLE001  # the one writer must outlive whatever goes wrong
                 failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
-                _fail(jobs, failure)
+                for job in jobs:
+                    job.answer(failure)
                 if connection is not None:
                     connection.invalidate()
                     connection.close()
@@ -104,17 +130,25 @@ class Writer:
         if connection is not None:
             connection.close()
 
-    def _take(self) -> list[tuple[Work, Any, Future[Any]]] | None:
+    def _take(self) -> list[Job] | None:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""
-        with self._wake:
-            if not self._jobs and not self._stopping:
-                self._wake.wait(FOREIGN_POLL)
-            if not self._jobs and self._stopping:
+        jobs: list[Job] = []
+        try:
+            job = self._jobs.get(timeout=FOREIGN_POLL)
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == LARGEST_BATCH:
+                    break
+                job = self._jobs.get_nowait()
+            if job is None and not jobs:
                 return None
-            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), LARGEST_BATCH))]
-        return [job for job in jobs if job[2].set_running_or_notify_cancel()]
+            if job is None:
+                self._jobs.put(None)  # what came before it first
+        except Empty:
+            pass
+        return [job for job in jobs if not job.abandoned]
 
-    def _commit(self, connection: Connection, jobs: list[tuple[Work, Any, Future[Any]]]) -> None:
+    def _commit(self, connection: Connection, jobs: list[Job]) -> None:
         if not jobs:
             return
         try:
@@ -123,15 +157,14 @@ class Writer:
             raise  # the store itself (locked, full, gone): trying the jobs singly would fail the same way, but slower
         except Exception as error:  # noqa: BLE001  # whatever one job raises must not fail the others
             if len(jobs) == 1:
-                failure = store_error(error) if isinstance(error, SQLAlchemyError) else error
-                jobs[0][2].set_exception(failure)
+                jobs[0].answer(store_error(error) if isinstance(error, SQLAlchemyError) else error)
                 return
             _log.warning("one of %d jobs failed (%s): they are committed one by one", len(jobs), type(error).__name__)
             for job in jobs:
                 self._commit(connection, [job])
             return
-        for future, result in done:
-            future.set_result(result)
+        for job, result in done:
+            job.answer(result)
 
     def _look_for_foreign_writes(self, connection: Connection) -> None:
         now = time.monotonic()
@@ -148,20 +181,14 @@ class Writer:
         self._data_version = version
 
 
-def _transact(connection: Connection, jobs: list[tuple[Work, Any, Future[Any]]]) -> list[tuple[Future[Any], Any]]:
+def _transact(connection: Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
     """One transaction for all jobs, those of the same work together."""
-    together: dict[Work, list[tuple[Any, Future[Any]]]] = {}
-    for work, item, future in jobs:
-        together.setdefault(work, []).append((item, future))
-    done: list[tuple[Future[Any], Any]] = []
+    together: dict[Work, list[Job]] = {}
+    for job in jobs:
+        together.setdefault(job.work, []).append(job)
+    done: list[tuple[Job, Any]] = []
     with connection.begin():
         for work, members in together.items():
-            results = work(connection, [item for item, _ in members])
-            done.extend(zip((future for _, future in members), results, strict=True))
+            results = work(connection, [job.item for job in members])
+            done.extend(zip(members, results, strict=True))
     return done
-
-
-def _fail(jobs: list[tuple[Work, Any, Future[Any]]], error: Exception) -> None:
-    for _, _, future in jobs:
-        if not future.done():
-            future.set_exception(error)
