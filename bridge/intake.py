@@ -114,14 +114,15 @@ class Intake:
 
     def _body(self) -> bytes:
         # Straight from the server, which ends the stream where the body ends: werkzeug's own reader is a good part of
-        # what a post costs. One byte more than the limit tells a body that is too large, with or without a length.
+        # what a post costs. One byte more than the limit tells a body that is too large and came without its length.
+        length = request.content_length
         stream = request.environ["wsgi.input"]
         body = bytearray()
-        while len(body) <= LARGEST_BODY and (piece := stream.read(LARGEST_BODY + 1 - len(body))):
+        while (length or 0) <= LARGEST_BODY >= len(body) and (piece := stream.read(LARGEST_BODY + 1 - len(body))):
             body += piece
-        if len(body) > LARGEST_BODY:
+        if max(length or 0, len(body)) > LARGEST_BODY:
             raise _Refused(413, f"the body is larger than {LARGEST_BODY // 1024} KiB")
-        if request.content_length is not None and len(body) < request.content_length:
+        if length is not None and len(body) < length:
             raise _Refused(400, "the body broke off")
         return bytes(body)
 

@@ -32,8 +32,8 @@ Work = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 class Job:
     """Work for one item, on its way through the writer.
 
-    A queue of one carries the answer: to wait for it takes one lock where a `Future` takes three, and every lock that is
-    waited for is a turn of the interpreter lost.
+    A queue of one carries the answer: to wait for it takes one lock where a `Future` takes three, and every lock that
+    is waited for is a turn of the interpreter lost.
     """
 
     __slots__ = ("_answer", "abandoned", "answered", "item", "work")
