@@ -6,5 +6,5 @@ import secrets
 
 
 def new_id(prefix: str, at: float) -> str:
-    """A fresh id such as `evt_0199f3c2a1b4…`: the prefix, the milliseconds since the epoch of `at`, 64 random bits."""
-    return f"{prefix}_{int(at * 1000):012x}{secrets.token_hex(8)}"
+    """A fresh id such as `evt_00064f1c0b9a2e31…`: the prefix, microseconds since the epoch in hex, 48 random bits."""
+    return f"{prefix}_{int(at * 1_000_000):016x}{secrets.token_hex(6)}"

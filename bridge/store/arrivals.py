@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from bridge.calls import CallRecord
 from bridge.ids import new_id
 from bridge.interpret import Arrival, Interpretation, Interpreter
 from bridge.model import Event, Fields
 from bridge.store import schema
-from bridge.store.bulk import insert_rows
+from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import NO_DUES, Dues, Leasing, Owed, owe
 
 Route = Callable[[Event], Sequence[tuple[str, str]]]
@@ -149,8 +149,9 @@ def _key(arrival: Arrival) -> str:
 
 
 def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arrival]) -> dict[str, _Call]:
-    rows = connection.execute(_LOAD, {"keys": list(set(keys))})
-    calls = {row.key: _Call(CallRecord.from_json(row.record), row.events, row.first_received_at, True) for row in rows}
+    columns = ("key", "record", "events", "first_received_at")
+    rows = select_in(connection, schema.calls, columns, "key", list(set(keys)))
+    calls = {key: _Call(CallRecord.from_json(record), events, first, True) for key, record, events, first in rows}
     for key, arrival in zip(keys, arrivals, strict=True):
         if key not in calls:
             calls[key] = _Call(CallRecord(), 0, arrival.received_at.timestamp(), False)
@@ -186,9 +187,6 @@ def _note_doubts(connection: Connection, doubts: Sequence[Arrival]) -> None:
         connection.execute(_NOTE_DOUBT, {"of_name": doubt.source.name, "at": at, "hint": hint})
 
 
-_LOAD = select(
-    schema.calls.c.key, schema.calls.c.record, schema.calls.c.events, schema.calls.c.first_received_at
-).where(schema.calls.c.key.in_(bindparam("keys", expanding=True)))
 _OF_SOURCE = update(schema.sources).where(schema.sources.c.name == bindparam("of_name"))
 _NOTE_POST = _OF_SOURCE.values(last_event_at=bindparam("at"))
 _NOTE_DOUBT = _OF_SOURCE.values(

@@ -1,14 +1,35 @@
-"""Writing many rows by one statement.
+"""The statements every post and every delivery needs, run by the driver itself, many rows at a time.
 
-The driver gives up the interpreter lock at every step of a statement, and with many threads about it waits for it anew
-each time. `executemany` takes a step a row; this takes one for all of them.
+SQLAlchemy's own way of running a statement costs several times what SQLite needs for it. And the driver gives up the
+interpreter lock at every step of a statement, and with many threads about it waits for it anew each time: `executemany`
+takes a step a row, a VALUES list one for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Table
+
+from bridge.store.database import execute
+
+
+def select_in(
+    connection: Connection, table: Table, columns: Sequence[str], key: str, values: Sequence[object], also: str = ""
+) -> list[Any]:
+    """The rows whose column `key` is one of the values, as tuples of `columns`; `also` is a further condition.
+
+    Where the database can, they are locked until the end of the transaction, in the order of the key.
+    """
+    if not values:
+        return []
+    statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {key} IN {_row(connection, len(values))}"  # noqa: S608  # our own names
+    if also:
+        statement += f" AND {also}"
+    if connection.dialect.name != "sqlite":  # a transaction of SQLite's has the whole database to itself
+        statement += f" ORDER BY {key} FOR UPDATE"
+    return execute(connection, statement, values)
 
 
 def insert_rows(
@@ -20,12 +41,11 @@ def insert_rows(
     """
     if not rows:
         return
-    columns = tuple(rows[0])
-    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) {_values(connection, rows)}"
+    statement = f"INSERT INTO {table.name} ({', '.join(rows[0])}) {_values(connection, rows)}"
     if replace:
         key = ", ".join(column.name for column in table.primary_key)
         statement += f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in replace)}"
-    connection.exec_driver_sql(statement, tuple(value for row in rows for value in row.values()))
+    execute(connection, statement, _flat(rows))
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
@@ -41,10 +61,17 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         f"UPDATE {table.name} SET {changes} FROM ({_values(connection, rows)}) AS new "  # noqa: S608  # our own names
         f"WHERE {table.name}.{key} = new.column1"
     )
-    connection.exec_driver_sql(statement, tuple(value for row in rows for value in row.values()))
+    execute(connection, statement, _flat(rows))
 
 
 def _values(connection: Connection, rows: Sequence[Mapping[str, object]]) -> str:
+    return f"VALUES {', '.join([_row(connection, len(rows[0]))] * len(rows))}"
+
+
+def _row(connection: Connection, length: int) -> str:
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    row = f"({', '.join([mark] * len(rows[0]))})"
-    return f"VALUES {', '.join([row] * len(rows))}"
+    return f"({', '.join([mark] * length)})"
+
+
+def _flat(rows: Sequence[Mapping[str, object]]) -> list[object]:
+    return [value for row in rows for value in row.values()]

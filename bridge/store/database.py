@@ -6,12 +6,13 @@ import contextlib
 import multiprocessing
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from bridge.errors import StoreError
@@ -70,6 +71,23 @@ class Database:
         self.reader.dispose()
 
 
+def execute(connection: Connection, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+    """Run a statement by the driver itself; returns the rows as tuples.
+
+    For the statements of every post and delivery: SQLAlchemy's own way costs several times what SQLite needs for them.
+    Raises SQLAlchemy's errors, as its own way does.
+    """
+    driver = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement, tuple(parameters))
+        return list(cursor.fetchall()) if cursor.description else []
+    except driver.Error as error:
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
+
+
 def store_error(error: SQLAlchemyError, url: URL | None = None) -> StoreError:
     """What went wrong with the store, in one line for people (no statement, no values)."""
     cause = str(error.orig) if isinstance(error, DatabaseError) and error.orig is not None else str(error)
@@ -120,6 +138,6 @@ def _sqlite_engine(url: URL, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        execute(connection, begin)
 
     return engine

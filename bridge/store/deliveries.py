@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -26,10 +26,11 @@ from bridge.health import Health
 from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
-from bridge.store.bulk import insert_rows, update_rows
+from bridge.store.bulk import insert_rows, select_in, update_rows
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
+_IS_PENDING = "state = 'pending'"  # as the partial indexes have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +112,8 @@ def owe(
 
 
 def _waiting_targets(connection: Connection, calls: set[str | None]) -> set[tuple[str | None, str, str]]:
-    if not calls:
-        return set()
-    rows = connection.execute(_WAITING, {"calls": list(calls)})
-    return {(row.call_key, row.connector, row.target) for row in rows}
-
-
-_WAITING = select(_c.call_key, _c.connector, _c.target).where(
-    _c.state == "pending", _c.call_key.in_(bindparam("calls", expanding=True))
-)
+    columns = ("call_key", "connector", "target")
+    return {tuple(row) for row in select_in(connection, _deliveries, columns, "call_key", list(calls), _IS_PENDING)}
 
 
 def _fresh_claim(owed: Owed, leasing: Leasing, now: float) -> Claim:
@@ -281,16 +275,11 @@ class Ending:
     health: Callable[[Health], Health] | None = None
 
 
-_HELD = (
-    select(_c.id, _c.lease, _c.fresh_from, _c.last_error, _c.contact)
-    .where(_c.id.in_(bindparam("ids", expanding=True)), _c.state == "pending")
-    .with_for_update()
-)
-
-
 def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
     """Write how deliveries ended, but only those whose lease is still held; returns what was written, by their ids."""
-    held = {row.id: row for row in connection.execute(_HELD, {"ids": [ending.claim.id for ending in endings]})}
+    columns = ("id", "lease", "fresh_from", "last_error", "contact")
+    ids = [ending.claim.id for ending in endings]
+    held = {row[0]: _Held(*row[1:]) for row in select_in(connection, _deliveries, columns, "id", ids, _IS_PENDING)}
     ours = [
         ending if held[ending.claim.id].fresh_from == ending.claim.fresh_from else _begun_anew(ending)
         for ending in endings
@@ -302,6 +291,15 @@ def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
     return {ending.claim.id: ending for ending in ours}
 
 
+class _Held(NamedTuple):
+    """What the store has of a delivery whose try has ended."""
+
+    lease: str | None
+    fresh_from: float
+    last_error: str | None
+    contact: str | None
+
+
 def _begun_anew(ending: Ending) -> Ending:
     """The ending of a try during which the delivery was replayed: unless it went through, the next try is the first."""
     if ending.state in ("delivered", "skipped"):
@@ -309,7 +307,7 @@ def _begun_anew(ending: Ending) -> Ending:
     return replace(ending, state="pending", step=0, due_at=ending.at, hold_until=None)
 
 
-def _ended_row(ending: Ending, held: Any) -> Mapping[str, object]:
+def _ended_row(ending: Ending, held: _Held) -> Mapping[str, object]:
     attempt = ending.attempt
     went_through = ending.state in ("delivered", "skipped")
     return {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -13,15 +14,9 @@ from bridge.ids import new_id
 from bridge.model import CONNECTOR_PAUSED, DELIVERY_DEAD, Event, Trouble, TroubleData
 from bridge.store import schema
 from bridge.store.arrivals import Route, event_row
-from bridge.store.bulk import insert_rows
+from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import Ending, Owed, end, owe
 
-_ALL_HEALTHS = select(schema.connectors.c.name, schema.connectors.c.health)
-_HEALTHS = (
-    _ALL_HEALTHS.where(schema.connectors.c.name.in_(bindparam("names", expanding=True)))
-    .order_by(schema.connectors.c.name)
-    .with_for_update()
-)
 _SAVE_HEALTH = (
     update(schema.connectors).where(schema.connectors.c.name == bindparam("of_name")).values(health=bindparam("health"))
 )
@@ -106,8 +101,12 @@ class Outcomes:
 
 def load_healths(connection: Connection, names: set[str] | None) -> dict[str, Health]:
     """How the named connectors do (None: all that the store knows)."""
-    rows = connection.execute(_ALL_HEALTHS if names is None else _HEALTHS, {"names": sorted(names or ())})
-    return {row.name: Health.from_json(row.health) for row in rows}
+    table = schema.connectors
+    if names is None:
+        rows: Iterable[Any] = connection.execute(select(table.c.name, table.c.health))
+    else:
+        rows = select_in(connection, table, ("name", "health"), "name", sorted(names))
+    return {name: Health.from_json(health) for name, health in rows}
 
 
 def save_healths(connection: Connection, before: dict[str, Health], after: dict[str, Health]) -> None:

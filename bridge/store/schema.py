@@ -7,7 +7,7 @@
                                                         quarantine   posts no event could be made of
 
 Times are seconds since the epoch (UTC), as floats. Ids are text that sorts by time, so that inserts stay at the end of
-their index however large a table grows. Migrations live in `migrations/`; this is the schema they lead to.
+their index however large a table grows,. Migrations live in `migrations/`; this is the schema they lead to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ calls = Table(
     Column("events", Integer, nullable=False),  # how many were kept: the position of the next one
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
-    Index("calls_by_first_received", "first_received_at"),
     Index("calls_by_last_received", "last_received_at"),
 )
 
