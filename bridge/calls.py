@@ -181,6 +181,8 @@ def _merge_facts(held: Mapping[str, Claim], reading: Reading, event_type: str, d
     merged = dict(held)
     for name in _FACTS_OF_RANK.get(rank, _ALL_FACTS):
         value = getattr(reading.facts, name)
+        if value is None:
+            continue
         if isinstance(value, datetime):
             value = value.timestamp() if _is_believable(value) else None
         if _is_said(value) and (name not in held or key < held[name][:3]):

@@ -100,9 +100,10 @@ class Intake:
     def _take(self, source_name: str | None) -> Response:
         received_at = datetime.fromtimestamp(self._clock(), UTC)
         body = self._body()
-        fields = read_fields(body, request.content_type or "")
+        content_type = request.environ.get("CONTENT_TYPE", "")
+        fields = read_fields(body, content_type)
         source = self._source(source_name, received_at, fields or body)
-        post = Post(fields=fields, body=body, content_type=request.content_type or "", received_at=received_at)
+        post = Post(fields=fields, body=body, content_type=content_type, received_at=received_at)
         reading = self._read(source, post)
         if reading is None:
             self._count(source.name, "probe")

@@ -34,8 +34,9 @@ STOP_SECONDS = 10
 """Seconds from SIGTERM to the end, whatever hangs."""
 DRAIN_SECONDS = 8.0
 """Of these, how many the deliveries under way get."""
-BLOCKING_THREADS = 16
-"""Threads that run requests: a post waits for its commit, and those that wait share one."""
+BLOCKING_THREADS = 64
+"""Threads that run requests, begun as they are needed. A post waits for its commit, and those that wait share one; a
+client that sends half a body keeps one waiting until it gives up."""
 PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger("callbridge")
@@ -95,6 +96,10 @@ class _Worker:
             _log.critical("the bridge cannot start:\n%s", error)
             logging.shutdown()
             os._exit(1)
+        # What is there by now stays: the collector need not go through it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
         self._started.set()
         threading.Thread(target=self._drain_when_told, name="drain", daemon=True).start()
         return app

@@ -43,7 +43,8 @@ def backdate(office: Office, call_id: str) -> None:
     key = f'%"{call_id}"]'
     with closing(sqlite3.connect(office.bridge.database)) as store, store:
         store.execute("UPDATE events SET received_at = received_at - 8640000 WHERE call_key LIKE ?", [key])
-        store.execute("UPDATE calls SET last_received_at = last_received_at - 8640000 WHERE key LIKE ?", [key])
+        for column in ("first_received_at", "last_received_at"):
+            store.execute(f"UPDATE calls SET {column} = {column} - 8640000 WHERE key LIKE ?", [key])
 
 
 # --- replay -------------------------------------------------------------------------------------------------------

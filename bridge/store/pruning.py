@@ -30,7 +30,9 @@ def prune_some(connection: Connection, before: float) -> dict[str, int]:
     }
     calls, quarantine = schema.calls, schema.quarantine
     old_calls = select(calls.c.key).where(
-        calls.c.last_received_at < before, ~exists().where(events.c.call_key == calls.c.key)
+        calls.c.first_received_at < before,
+        calls.c.last_received_at < before,
+        ~exists().where(events.c.call_key == calls.c.key),
     )
     counts["calls"] = connection.execute(delete(calls).where(calls.c.key.in_(old_calls.limit(CHUNK)))).rowcount
     old_posts = select(quarantine.c.id).where(quarantine.c.received_at < before).limit(CHUNK)

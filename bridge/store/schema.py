@@ -30,7 +30,7 @@ calls = Table(
     Column("events", Integer, nullable=False),  # how many were kept: the position of the next one
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
-    Index("calls_by_last_received", "last_received_at"),
+    Index("calls_by_first_received", "first_received_at"),  # which never changes
 )
 
 events = Table(

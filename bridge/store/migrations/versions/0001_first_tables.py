@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("last_received_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
-    op.create_index("calls_by_last_received", "calls", ["last_received_at"], unique=False)
+    op.create_index("calls_by_first_received", "calls", ["first_received_at"], unique=False)
     op.create_table(
         "connectors",
         sa.Column("name", sa.Text(), nullable=False),
