@@ -8,12 +8,13 @@ what is known by then.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from pydantic_core import from_json, to_json
 
 from bridge.model import (
     CALL_ANSWERED,
@@ -59,52 +60,43 @@ _FACTS_OF_RANK = {_LEG_ENDED: (*_LIVING_FACTS, "dialed_user"), _OTHER: _LIVING_F
 """A leg's end says nothing of how the call ends, only what is true of the call while it lives."""
 
 
-class Claim(NamedTuple):
-    """What one form says of one fact. The smallest (rank, stamp, digest) is believed. Times are seconds since 1970."""
-
-    rank: int
-    stamp: float
-    digest: str
-    value: str | int | float
+Claims = Sequence[Any]
+"""What one form says: [rank, stamp, digest, {fact: value}], plain as JSON has it. Of two forms that speak of one fact,
+the one with the smaller (rank, stamp, digest) is believed. Times are seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """What is remembered of a call between its events.
 
-    `facts` is the best claim for every field of `Facts` that some form filled. `rang` holds every extension that rang.
-    `answered` says that an answer has been seen, `connected` that one of them was a person's. `ended` is how the call
-    ended, written once. `forms` says by digest when each accepted form was received (seconds since 1970); None for a
-    hangup, whose repeats are recognized for ever.
+    `claims` are what the forms so far say and no better form says otherwise, the most believed first. `rang` holds
+    every extension that rang. `answered` says that an answer has been seen, `connected` that one of them was a
+    person's. `ended` is how the call ended, written once. `forms` says by digest when each accepted form was received
+    (seconds since 1970); None for a hangup, whose repeats are recognized for ever.
     """
 
-    facts: Mapping[str, Claim] = field(default_factory=dict)
+    claims: Sequence[Claims] = field(default_factory=list)
     rang: frozenset[str] = frozenset()
     answered: bool = False
     connected: bool = False
     ended: State | None = None
     forms: Mapping[str, float | None] = field(default_factory=dict)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The value believed for each field of `Facts` that some form filled."""
+        return {name: value for *_, values in self.claims for name, value in values.items()}
+
     def to_json(self) -> str:
         """One line of compact JSON; `from_json` reads it."""
-        claimed: dict[tuple[int, float, str], dict[str, str | int | float]] = {}
-        for name, claim in self.facts.items():
-            claimed.setdefault(claim[:3], {})[name] = claim.value
-        facts = [(*key, values) for key, values in claimed.items()]
-        members = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(members | {"facts": facts, "rang": sorted(self.rang)}, separators=(",", ":"))
+        rang = sorted(self.rang)
+        return to_json((self.claims, rang, self.answered, self.connected, self.ended, self.forms)).decode()
 
     @classmethod
     def from_json(cls, text: str) -> CallRecord:
         """Read what `to_json` wrote."""
-        members = json.loads(text)
-        members["facts"] = {
-            name: Claim(rank, stamp, digest, value)
-            for rank, stamp, digest, values in members["facts"]
-            for name, value in values.items()
-        }
-        members["rang"] = frozenset(members["rang"])
-        return cls(**members)
+        claims, rang, *rest = from_json(text)
+        return cls(claims, frozenset(rang), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +141,7 @@ def decide(record: CallRecord, reading: Reading) -> Decision:
 def _ending(record: CallRecord, reading: Reading, *, answered: bool) -> str:
     if answered:
         return CALL_COMPLETED
-    known = record.facts.get("direction")
-    direction = reading.facts.direction or (known and known.value)
+    direction = reading.facts.direction or record.facts.get("direction")
     return CALL_MISSED if direction == "inbound" else CALL_UNANSWERED
 
 
@@ -163,7 +154,7 @@ def merge(record: CallRecord, reading: Reading, event_type: str, *, digest: str,
     answered = reading.kind == "answered"
     return replace(
         record,
-        facts=_merge_facts(record.facts, reading, event_type, digest),
+        claims=_merge_claims(record.claims, reading, event_type, digest),
         rang=record.rang | {dialed} if dialed.strip() else record.rang,
         answered=record.answered or answered,
         connected=record.connected or (answered and reading.connected is True),
@@ -172,22 +163,33 @@ def merge(record: CallRecord, reading: Reading, event_type: str, *, digest: str,
     )
 
 
-def _merge_facts(held: Mapping[str, Claim], reading: Reading, event_type: str, digest: str) -> Mapping[str, Claim]:
+def _merge_claims(held: Sequence[Claims], reading: Reading, event_type: str, digest: str) -> Sequence[Claims]:
     rank = _rank(reading, event_type)
     if rank is None:
         return held
     happened = happened_at(reading, event_type)
-    key = (rank, happened.timestamp() if happened else _NO_STAMP, digest)
-    merged = dict(held)
-    for name in _FACTS_OF_RANK.get(rank, _ALL_FACTS):
-        value = getattr(reading.facts, name)
-        if value is None:
-            continue
-        if isinstance(value, datetime):
-            value = value.timestamp() if _is_believable(value) else None
-        if _is_said(value) and (name not in held or key < held[name][:3]):
-            merged[name] = Claim(*key, value)
-    return merged
+    said = {
+        name: value
+        for name in _FACTS_OF_RANK.get(rank, _ALL_FACTS)
+        if (value := _said(getattr(reading.facts, name))) is not None
+    }
+    claims = [*held, (rank, happened.timestamp() if happened else _NO_STAMP, digest, said)]
+    claims.sort(key=lambda each: tuple(each[:3]))
+    believed: list[Claims] = []
+    known: set[str] = set()
+    for *key, values in claims:
+        news = {name: value for name, value in values.items() if name not in known}
+        if news:
+            believed.append([*key, news])
+            known |= news.keys()
+    return believed
+
+
+def _said(value: Any) -> Any:
+    """The value as it is kept; None for what says nothing."""
+    if isinstance(value, datetime):
+        return value.timestamp() if _is_believable(value) else None
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _rank(reading: Reading, event_type: str) -> int | None:
@@ -202,10 +204,6 @@ def _rank(reading: Reading, event_type: str) -> int | None:
     if event_type == LEG_ENDED:
         return _LEG_ENDED
     return None if reading.kind == "hangup" else _OTHER
-
-
-def _is_said(value: object) -> bool:
-    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def _is_believable(stamp: datetime) -> bool:
@@ -275,7 +273,7 @@ def describe(
 
 
 def _known_facts(record: CallRecord, timezone: ZoneInfo) -> Facts:
-    values: dict[str, Any] = {name: claim.value for name, claim in record.facts.items()}
+    values = record.facts
     for name in _STAMPS:
         if name in values:
             values[name] = datetime.fromtimestamp(values[name], timezone)
