@@ -39,7 +39,7 @@ def same_number_key(text: str, region: str) -> str:
     return read_number(text, region=region, locale="en").e164 or text.strip()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _read(raw: str, region: str, locale: Locale, dialled: Direction | None) -> Number:
     text = raw.strip()
     if text.lower() in WITHHELD:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,8 @@ from sqlalchemy import func, select
 from bridge.errors import TemporaryFailure
 from bridge.health import Health
 from bridge.model import Event
-from bridge.store import Claim, ClaimRequest, Ending, schema
+from bridge.store import GIVE_WAY_SECONDS, Claim, ClaimRequest, Ending, schema
+from bridge.store.arrivals import CROWD, CROWD_SECONDS
 from bridge.store.deliveries import Attempt
 from bridge.store.leases import is_dead, new_token
 from bridge.store.pruning import prune_some
@@ -148,6 +150,24 @@ def test_two_processes_count_the_same_failures(tmp_path: Path) -> None:
 
         assert one.health().open_until == START + 30
         assert len(one.attempts()) == 5
+
+
+# --- crowds -------------------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_gives_way_to_a_crowd_of_posts_for_a_moment_and_to_a_few_not_at_all(store: Rig) -> None:
+    store.miss("1")
+    began = time.monotonic()
+    store.store.give_way()
+    assert time.monotonic() - began < CROWD_SECONDS
+    with ThreadPoolExecutor(4 * CROWD) as pool:
+        eventually(lambda: [*pool.map(store.miss, map(str, range(4 * CROWD)))] and is_giving_way(store), "a crowd")
+
+
+def is_giving_way(store: Rig) -> bool:
+    began = time.monotonic()
+    store.store.give_way()
+    return 0.001 < time.monotonic() - began < 10 * GIVE_WAY_SECONDS
 
 
 # --- endings ------------------------------------------------------------------------------------------------------

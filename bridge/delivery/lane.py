@@ -203,6 +203,7 @@ class Lane:
 
     def _work(self) -> None:
         while (run := self._begin()) is not None:
+            self._store.give_way()
             if not self._run(run):
                 return  # given up in the meantime: another thread has taken this one's place
 

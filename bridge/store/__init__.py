@@ -40,6 +40,8 @@ from bridge.store.writer import Writer
 
 INTAKE_TIMEOUT = 10.0
 """Seconds a post waits for its commit before it is answered 503: longer than another program's usual write lock."""
+GIVE_WAY_SECONDS = 0.1
+"""Seconds a delivery waits at most for a crowd of posts: it comes late then, but it does not stand still."""
 
 
 class Store:
@@ -83,6 +85,12 @@ class Store:
     def accept(self, arrival: Arrival) -> Accepted:
         """Keep an arrival: returns after it is committed and synced to disk."""
         return cast(Accepted, self._writer.call(self._arrivals.accept, arrival, INTAKE_TIMEOUT))
+
+    def give_way(self) -> None:
+        """Wait while posts come in crowds, a moment at most: a post that is not taken is lost, a delivery can wait."""
+        deadline = time.monotonic() + GIVE_WAY_SECONDS
+        while (left := min(self._arrivals.crowded_until, deadline) - time.monotonic()) > 0:
+            time.sleep(left)
 
     def keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | str) -> None:
         """Put a post no event could be made of into the quarantine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,10 @@ from bridge.model import Event, Fields
 from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import NO_DUES, Dues, Leasing, Owed, owe
+
+CROWD = 6
+"""Posts in one transaction from which on they count as a crowd: they come as fast as they can be taken."""
+CROWD_SECONDS = 0.05
 
 Route = Callable[[Event], Sequence[tuple[str, str]]]
 """Which (connector, target) pairs an event is owed to."""
@@ -65,9 +70,13 @@ class Arrivals:
         self._leasing = leasing
         self._clock = clock
         self._noted: dict[str, float] = {}
+        self.crowded_until = 0.0
+        """Until when posts count as coming in crowds (`time.monotonic`)."""
 
     def accept(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
         """Keep each arrival. A repeat changes nothing."""
+        if len(arrivals) >= CROWD:
+            self.crowded_until = time.monotonic() + CROWD_SECONDS
         keys = [_key(arrival) for arrival in arrivals]
         calls = _load(connection, keys, arrivals)
         kept: list[_Kept] = []
