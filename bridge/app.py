@@ -89,6 +89,7 @@ class Bridge:
                 self.store.split_targets(name, connector.targets)
                 self._call_hook(name, "bridge_start")
         self.dispatcher.start()
+        self._say_who_may_post()
 
     def hand_over(self, accepted: Accepted) -> None:
         """Deliver what was leased to this process as it was stored; wake up for the rest."""
@@ -105,6 +106,14 @@ class Bridge:
     def close(self) -> None:
         """Close the store, after the last post."""
         self.store.stop()
+
+    def _say_who_may_post(self) -> None:
+        if self.settings.intake.tokens:
+            return
+        if self.settings.server.on_loopback:
+            _log.warning("no token is configured: only this machine can post (intake.tokens)")
+        else:
+            _log.warning("intake.open: anybody who reaches the bridge can post")
 
     def _call_hook(self, name: str, hook: str) -> None:
         """Call a hook of a connector, for so long and no longer.

@@ -94,7 +94,6 @@ def serve(path: Path | None) -> None:
         bridge = Bridge(settings, redactor)
         return bridge, create_app(bridge)
 
-    _announce(settings)
     server.serve(settings.server, make)
 
 
@@ -462,18 +461,6 @@ def _set_up_logging(settings: Settings, redactor: Redactor) -> None:
     # urllib3 and others write URLs at debug level: the bridge's own words are enough.
     for chatty in ("urllib3", "alembic", "granian", "_granian"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _announce(settings: Settings) -> None:
-    log = logging.getLogger("callbridge")
-    log.info(
-        "listening on http://%s:%d, %d connectors", settings.server.host, settings.server.port, len(settings.connectors)
-    )
-    if not settings.intake.tokens:
-        if settings.server.on_loopback:
-            log.warning("no token is configured: only this machine can post (intake.tokens)")
-        else:
-            log.warning("intake.open: anybody who reaches the bridge can post")
 
 
 if __name__ == "__main__":

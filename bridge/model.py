@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 Locale = Literal["en", "tr"]
 """The language of texts for people."""
 Direction = Literal["inbound", "outbound", "internal"]
+"""Of a call, as seen from the office."""
 State = Literal["ringing", "answered", "completed", "missed", "unanswered"]
 NumberKind = Literal["external", "extension", "withheld", "service"]
 Fields = Mapping[str, str | list[str]]
@@ -203,6 +204,7 @@ class Post:
 
 
 ReadingKind = Literal["ringing", "answered", "hangup", "leg_ended", "other"]
+"""What a post tells of: the call rings, is answered or ends, one leg of it ends, or something else."""
 
 
 @dataclass(frozen=True, slots=True)

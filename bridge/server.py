@@ -77,7 +77,10 @@ class _Server(MPServer):
 class _Worker:
     """What the worker process runs: granian's own worker between the start and the end of the service."""
 
-    def __init__(self, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, told: int) -> None:
+    def __init__(
+        self, settings: ServerSettings, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, told: int
+    ) -> None:
+        self._settings = settings
         self._make = make
         self._started = started
         self._told = told
@@ -101,6 +104,7 @@ class _Worker:
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
         self._started.set()
+        _log.info("listening on http://%s:%d", self._settings.host, self._settings.port)
         threading.Thread(target=self._drain_when_told, name="drain", daemon=True).start()
         return app
 
@@ -159,7 +163,7 @@ def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -
     started = multiprocessing.Event()
     # A pipe, as telling by an Event waits for ever for a worker that was killed while it waited.
     told, tell = os.pipe()
-    worker = _Worker(make, started, told)
+    worker = _Worker(settings, make, started, told)
     server = _Server(
         started,
         tell,

@@ -21,12 +21,14 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from channel import Channel, Message
 from screen import Row, Screen
 from sqlalchemy import Connection
 
+from bridge.model import Scenario
 from bridge.plugins import load_source_kind
 from bridge.simulate import play
 from bridge.store import Database, queries
@@ -54,6 +56,17 @@ SAMPLE = (
     "&destination_number=1001&dialed_user=1001&call_uuid=1234&start_stamp=2016-01-01 00:00:00"
 )
 """The post that the PBX's specification shows."""
+SAMPLE_ENDS = {
+    "event_type": "hangup",
+    "connected_user": "",
+    "answer_stamp": "",
+    "end_stamp": "2016-01-01 00:00:20",
+    "duration": "20",
+    "answered": "false",
+    "sip_hangup_disposition": "caller",
+    "hangup_cause": "ORIGINATOR_CANCEL",
+}
+"""How that call may have ended: nobody took it."""
 
 ARRIVAL_SECONDS = 60.0
 
@@ -133,8 +146,11 @@ class Story:
 
     def _post(self) -> None:
         self._screen.step("The PBX posts a morning of calls; the missed ones go to the chat channel")
+        ringing = dict(parse_qsl(SAMPLE, keep_blank_values=True))
+        sample = Scenario("sample", ((0.0, ringing), (0.1, ringing | SAMPLE_ENDS)))
         morning = load_source_kind("bulutsantralim").scenarios["morning"]
-        steps = list(play(morning(datetime.now(ZoneInfo("Europe/Istanbul"))), self._url))
+        now = datetime.now(ZoneInfo("Europe/Istanbul"))
+        steps = [*play(sample, self._url), *play(morning(now), self._url)]
         refused = [step.text for step in steps if not step.is_ok]
         if refused:
             raise AssertionError(f"{len(refused)} posts were refused: {refused[0]}")

@@ -200,11 +200,6 @@ def internal(start: datetime) -> ScriptedCall:
 # --- a morning ----------------------------------------------------------------------------------------------------
 
 
-def sample(now: datetime) -> ScriptedCall:
-    """The call of the vendor's specification, which tells of its ringing; here nobody answers it."""
-    return replace(missed(datetime(2016, 1, 1, tzinfo=now.tzinfo)), id="1234", caller="02123205062")
-
-
 def morning(now: datetime) -> Scenario:
     """Two hours of an office in Istanbul, with the disorder of a real network: a doubled post, and a late one."""
 
@@ -214,7 +209,6 @@ def morning(now: datetime) -> Scenario:
     doubled = replace(answered(ago(110)), caller="905320000002", talk=210)
     late = replace(missed(ago(52)), caller="02163450000")
     calls = [
-        sample(now),
         replace(missed(ago(118)), caller="905320000003"),
         replace(ring_group(ago(106)), caller="02123450001"),
         replace(internal(ago(101)), talk=40),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bridge import Facts, Fields, Locale, Post, Reading, SourceContext, Unreadable
+from bridge import Direction, Facts, Fields, Locale, Post, Reading, ReadingKind, SourceContext, Unreadable
 from callbridge_bulutsantralim.causes import CAUSES
 
 LONGEST_CALL_UUID = 200
@@ -18,13 +18,13 @@ LONGEST_CALL_UUID = 200
 LONGEST_TIME = 31 * 24 * 3600
 """Seconds: nobody talks or waits longer, so a larger number is a fault of the sender."""
 
-KINDS: dict[str, Literal["ringing", "answered", "hangup", "leg_ended"]] = {
+KINDS: dict[str, ReadingKind] = {
     "ringing": "ringing",
     "answer": "answered",
     "hangup": "hangup",
     "user_hangup": "leg_ended",
 }
-DIRECTIONS: dict[str, Literal["inbound", "outbound", "internal"]] = {
+DIRECTIONS: dict[str, Direction] = {
     "inbound": "inbound",
     "outbound": "outbound",
     "internal": "internal",
