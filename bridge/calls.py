@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -154,7 +155,7 @@ def merge(record: CallRecord, reading: Reading, event_type: str, *, digest: str,
     answered = reading.kind == "answered"
     return replace(
         record,
-        claims=_merge_claims(record.claims, reading, event_type, digest),
+        claims=_merge_claims(record.claims, reading, event_type),
         rang=record.rang | {dialed} if dialed.strip() else record.rang,
         answered=record.answered or answered,
         connected=record.connected or (answered and reading.connected is True),
@@ -163,7 +164,7 @@ def merge(record: CallRecord, reading: Reading, event_type: str, *, digest: str,
     )
 
 
-def _merge_claims(held: Sequence[Claims], reading: Reading, event_type: str, digest: str) -> Sequence[Claims]:
+def _merge_claims(held: Sequence[Claims], reading: Reading, event_type: str) -> Sequence[Claims]:
     rank = _rank(reading, event_type)
     if rank is None:
         return held
@@ -173,6 +174,8 @@ def _merge_claims(held: Sequence[Claims], reading: Reading, event_type: str, dig
         for name in _FACTS_OF_RANK.get(rank, _ALL_FACTS)
         if (value := _said(getattr(reading.facts, name))) is not None
     }
+    # Of two forms at the same moment one has to be believed, whatever came first: which, their facts alone decide.
+    digest = blake2b(to_json(said), digest_size=6).hexdigest()
     claims = [*held, (rank, happened.timestamp() if happened else _NO_STAMP, digest, said)]
     claims.sort(key=lambda each: tuple(each[:3]))
     believed: list[Claims] = []

@@ -251,3 +251,16 @@ def test_an_event_happened_at_its_own_stamp() -> None:
     assert seconds == {CALL_RINGING: 0, CALL_ANSWERED: 5, **dict.fromkeys((*ENDINGS, LEG_ENDED, OTHER), 9)}
     assert happened_at(said("ringing", ended_at=NOON), CALL_RINGING) is None
     assert happened_at(said("other", started_at=datetime(1, 1, 1, tzinfo=UTC)), OTHER) is None
+
+
+def test_which_of_two_forms_of_one_moment_is_believed_depends_neither_on_the_order_nor_on_the_call() -> None:
+    told = [said("answered", queue=queue, connected_user="1001") for queue in ("4", "5", "6")]
+    believed = set()
+    for call_id in map(str, range(8)):
+        for order in (told, told[::-1], [*told[1:], told[0]]):
+            record = CallRecord()
+            for number, reading in enumerate(order):
+                reading = replace(reading, call_id=call_id)
+                record = merge(record, reading, "call.answered", digest=f"{call_id}{number}", received_at=0)
+            believed.add(value(record, "queue"))
+    assert len(believed) == 1
