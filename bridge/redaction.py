@@ -19,7 +19,8 @@ class Redactor:
     """Replaces secrets by `***`, in every form in which they come up. Safe to use from several threads.
 
     Replaced are the secret itself, its percent-encoded forms, and of a secret that is a URL also its path with the
-    query, its password, and every path segment or query value that looks like a token. Secrets of fewer than
+    query, its password, and every path segment or query value that looks like a token; of one of several words each word
+    that looks like one. Secrets of fewer than
     `SHORTEST` characters are not replaced.
     """
 
@@ -45,7 +46,9 @@ class Redactor:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    for text in (secret, *_parts_of_url(secret)):
+    # The value of a header such as `Bearer …` may come back without its first word.
+    words = filter(_is_token, secret.split()) if " " in secret else ()
+    for text in (secret, *words, *_parts_of_url(secret)):
         yield from (text, quote(text), quote(text, safe=""), quote_plus(text))
 
 

@@ -93,3 +93,10 @@ def test_a_log_shows_no_secret_in_message_arguments_or_traceback() -> None:
     assert shown.startswith("ERROR posting to http://x/?t=*** with ***\nTraceback")
     assert "refused: ***" in shown
     assert "s3cret" not in shown
+
+
+def test_the_token_of_a_header_is_replaced_without_its_first_word_too() -> None:
+    redactor = Redactor(["Bearer abc123DEF456"])
+    assert (
+        redactor.clean("Bearer abc123DEF456 is not abc123DEF456, says the Bearer") == "*** is not ***, says the Bearer"
+    )
