@@ -251,7 +251,8 @@ def replay(path: Path | None, ids: tuple[str, ...], dead: bool, connector: str |
         raise click.UsageError("name ids, or say --dead (with --connector for one connector)")
     with _writing(path) as connection:
         if ids:
-            unknown = [one for one in ids if one not in replaying.known_ids(connection, ids)]
+            known = replaying.known_ids(connection, ids)
+            unknown = [one for one in ids if one not in known]
             if unknown:
                 raise BridgeError(f"there is no such delivery or event: {', '.join(unknown)}; nothing is replayed")
             replayed = replaying.replay_ids(connection, ids, time.time())

@@ -61,8 +61,8 @@ class Directories:
 
     def who_is(self, call: Call) -> Contact | None:
         """The contact of the outside party of a call; None for an unknown, a withheld or an inside number."""
-        number = call.caller if call.direction == "inbound" else call.called
-        if number is None or number.e164 is None or not self._directories:
+        number = call.called if call.direction == "outbound" else call.caller
+        if call.direction == "internal" or number is None or number.e164 is None or not self._directories:
             return None
         with self._lock:
             contact, until = self._known.get(number.e164, (None, 0.0))

@@ -31,14 +31,10 @@ def read_fields(body: bytes, content_type: str) -> Fields:
         pairs = None
     if pairs is None:
         pairs = parse_qsl(_text(body), keep_blank_values=True, encoding="utf-8", errors="backslashreplace")
-    fields: dict[str, str | list[str]] = {}
+    fields: dict[str, list[str]] = {}
     for name, value in pairs:
-        known = fields.get(name)
-        if known is None:
-            fields[name] = value
-        else:
-            fields[name] = [*known, value] if isinstance(known, list) else [known, value]
-    return fields
+        fields.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
 
 
 def digest(fields: Fields, body: bytes) -> str:
@@ -68,11 +64,11 @@ def _in_memory(*_: object, **__: object) -> IO[bytes]:
 def _json(body: bytes) -> list[tuple[str, str]] | None:
     try:
         members = json.loads(body)
+        if not isinstance(members, dict):
+            return None
+        return [(_sound(name), _sound(_member_text(value))) for name, value in members.items()]
     except (ValueError, RecursionError):
         return None
-    if not isinstance(members, dict):
-        return None
-    return [(_sound(name), _sound(_member_text(value))) for name, value in members.items()]
 
 
 def _member_text(value: object) -> str:

@@ -88,7 +88,7 @@ class HttpResponse:
         Raises `TemporaryFailure` for 408, 425, 429 and 5xx (with the seconds of `Retry-After`), `Misconfigured` for 401
         and 403, `TargetGone` for 410, and `PermanentFailure` for the rest, redirects among them.
         """
-        status, answer = self.status, self.text[:500]
+        status, answer = self.status, self.text
         if 200 <= status <= 299:
             return
         said = f"the server answered {_phrase(status)}"

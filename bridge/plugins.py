@@ -29,6 +29,7 @@ from bridge.hookspecs import (
     SourceKind,
 )
 from bridge.http import HttpClient
+from bridge.redaction import Redactor
 from bridge.retry import RetrySchedule
 from bridge.settings import ConnectorSettings, DirectorySettings, Settings, SourceSettings, read_options, secrets_of
 
@@ -203,6 +204,7 @@ class _Loader:
         try:
             kind = self.kind(SourceKind, "bridge_sources", "source", kind_name)
             options = read_options(kind.settings, settings.options, path)
+            self.plugins.secrets |= secrets_of(options)
             source = kind.create(options, SourceContext(name, settings.timezone, settings.region))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             self._fault(path, error)
@@ -295,6 +297,7 @@ class _Loader:
             return "; ".join(str(fault) for fault in error.faults)
         where = f"{path}.kind" if isinstance(error, PluginError) else path
         reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        reason = Redactor(self.plugins.secrets).clean(reason)  # a plugin may have put one of its own into it
         self.plugins.faults.append(Fault(where, reason))
         return reason
 

@@ -19,9 +19,8 @@ class Redactor:
     """Replaces secrets by `***`, in every form in which they come up. Safe to use from several threads.
 
     Replaced are the secret itself, its percent-encoded forms, and of a secret that is a URL also its path with the
-    query, its password, and every path segment or query value that looks like a token; of one of several words each word
-    that looks like one. Secrets of fewer than
-    `SHORTEST` characters are not replaced.
+    query, its password, and every path segment or query value that looks like a token; of one of several words, each
+    word that looks like one. Secrets of fewer than `SHORTEST` characters are not replaced.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -33,6 +33,7 @@ class SilenceWatch:
             heard_at = max(row.get("last_event_at") or 0.0, self._started_at)
             if now - heard_at > limit and (row.get("silence_told_at") or 0.0) < heard_at:
                 reason = f"no event for {limit:g} s: is the URL entered in the PBX still right?"
-                self._store.note_silence(name)
+                # In this order: a crash in between tells it twice, and not never.
                 told |= self._store.emit(SOURCE_SILENT, Trouble(source=name, reason=reason))
+                self._store.note_silence(name)
         return told

@@ -287,3 +287,13 @@ def test_a_connector_without_work_keeps_no_more_threads_than_its_concurrency(tmp
         bridge.settle()
 
         assert sum(thread.name == "deliver-unique" for thread in threading.enumerate()) <= 3
+
+
+def test_an_answer_that_no_store_can_keep_is_nonsense_and_costs_the_connector_no_thread(tmp_path: Path) -> None:
+    chat = Chat(Receipt(status=2**70))
+    with rig(tmp_path, (connector(retry={"schedule": []}), chat)) as bridge:
+        bridge.miss("1")
+        bridge.settle()
+        bridge.miss("2")
+        bridge.settle()
+        assert bridge.states() == ["dead", "dead"]

@@ -71,3 +71,8 @@ def test_the_same_form_is_known_in_whatever_order_its_fields_came() -> None:
     assert digest(one, b"") != digest(read_fields(b"a=1&b=3", FORM), b"")
     assert digest(read_fields(b"a=1&a=2", FORM), b"") != digest(read_fields(b"a=2&a=1", FORM), b"")
     assert digest({}, b"some bytes") != digest({}, b"other bytes")
+
+
+def test_a_body_of_one_field_over_and_over_is_read_at_once() -> None:
+    fields = read_fields(b"a&" * 32_000, "")
+    assert fields["a"] == [""] * 32_000

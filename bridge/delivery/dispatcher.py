@@ -1,7 +1,7 @@
 """The dispatcher feeds every connector's lane with what is due, when it is due, and sees to what time brings about.
 
 It sleeps until something happens: a delivery that could not be leased as it was stored, an outcome, a change by another
-process, or the next moment something is due. It does not poll.
+process, or the next moment something is due; and once a second, for what only time brings about.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ earliest of the deliveries that stay pending is due (seconds since the epoch).""
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """A call of the connector that is under way. Whoever takes it (`claim_end`) says how it ended, and nobody else."""
+    """A call of the connector that is under way. Whoever takes it (`take`) says how it ended, and nobody else."""
 
     claims: Sequence[Claim]
     started_at: float
@@ -126,7 +126,7 @@ class Lane:
         """Take claims that were leased just now for `lease_seconds`."""
         until = self._monotonic() + self.lease_seconds
         with self._changed:
-            if not self._stopping:
+            if not self._stopping and not self.is_hung:
                 queue = self._fresh if fresh else self._backlog
                 queue.extend((claim, until) for claim in claims)
                 self._start_threads()
@@ -198,8 +198,13 @@ class Lane:
         needed = len(self._fresh) + len(self._backlog) - self._idle
         allowed = min(self.policy.concurrency - self._threads, self._most_abandoned - self._abandoned)
         for _ in range(min(needed, allowed)):
+            try:
+                # It cannot begin before this thread lets go of `_changed`.
+                threading.Thread(target=self._work, name=f"deliver-{self.name}", daemon=True).start()
+            except RuntimeError as error:
+                self._log.error("no thread can be started: %s", error)
+                return
             self._threads += 1
-            threading.Thread(target=self._work, name=f"deliver-{self.name}", daemon=True).start()
 
     def _work(self) -> None:
         while (run := self._begin()) is not None:
@@ -241,7 +246,7 @@ class Lane:
                 expired.append(claim)
                 continue
             probing = admission == "one" and not self._runs and not claims
-            if (admission != "all" and not probing) or until - mono < self.policy.timeout + HANG_GRACE:
+            if (admission != "all" and not probing) or until - mono < self.policy.timeout + HANG_GRACE + LEASE_MARGIN:
                 refused.append(claim)
                 continue
             permitted = permitted or self._pace.take(mono)
@@ -257,13 +262,21 @@ class Lane:
 
     def _run(self, run: _Run) -> bool:
         """Call the connector, record what came of it; False where the run has been given up meanwhile."""
-        contacts = [self._contact(claim) for claim in run.claims]
-        outcomes = self._call(run.claims, [contact for contact, _ in contacts])
+        outcomes: Sequence[Outcome]
+        kept: Sequence[str | None]
+        try:
+            contacts = [self._contact(claim) for claim in run.claims]
+            outcomes, kept = self._call(run.claims, [contact for contact, _ in contacts]), [one for _, one in contacts]
+        except Exception as error:  # noqa: BLE001  # whatever goes wrong here must not cost the connector its thread
+            self._log.exception("a try failed")
+            failure = TemporaryFailure(f"the bridge failed: {type(error).__name__}")
+            outcomes, kept = [failure] * len(run.claims), [None] * len(run.claims)
         if not run.take():
             with self._changed:
                 self._abandoned -= 1
+                self._start_threads()
             return False
-        self._conclude(run, outcomes, [kept for _, kept in contacts])
+        self._conclude(run, outcomes, kept)
         return True
 
     def _contact(self, claim: Claim) -> tuple[Contact | None, str | None]:
@@ -332,6 +345,9 @@ class Lane:
                     break
                 with self._changed:
                     self._changed.wait(0.5)
+            except Exception:  # noqa: BLE001  # as above: the lease ends by itself
+                self._log.exception("an outcome could not be recorded, the delivery will be repeated")
+                break
         with self._changed:
             self.completions += 1
             if run is not None:

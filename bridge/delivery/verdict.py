@@ -31,6 +31,7 @@ def is_sound(outcome: object) -> bool:
             asked = outcome.retry_after if isinstance(outcome, TemporaryFailure) else None
             return (
                 isinstance(outcome.status, int | None)
+                and abs(outcome.status or 0) < 2**31
                 and isinstance(outcome.answer, str | None)
                 and isinstance(asked, int | float | None)
             )

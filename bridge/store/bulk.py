@@ -41,6 +41,10 @@ def insert_rows(
     """
     if not rows:
         return
+    if len(rows) > (most := _most_rows(rows)):
+        insert_rows(connection, table, rows[:most], replace=replace)
+        insert_rows(connection, table, rows[most:], replace=replace)
+        return
     statement = f"INSERT INTO {table.name} ({', '.join(rows[0])}) {_values(connection, rows)}"
     if replace:
         key = ", ".join(column.name for column in table.primary_key)
@@ -55,6 +59,10 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """
     if not rows:
         return
+    if len(rows) > (most := _most_rows(rows)):
+        update_rows(connection, table, rows[:most])
+        update_rows(connection, table, rows[most:])
+        return
     key, *columns = rows[0]
     changes = ", ".join(f"{name} = new.column{number}" for number, name in enumerate(columns, 2))
     statement = (
@@ -62,6 +70,11 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         f"WHERE {table.name}.{key} = new.column1"
     )
     execute(connection, statement, _flat(rows))
+
+
+def _most_rows(rows: Sequence[Mapping[str, object]]) -> int:
+    """How many rows one statement takes: SQLite allows 32,766 parameters, unless it was built to allow more."""
+    return max(1, 30_000 // len(rows[0]))
 
 
 def _values(connection: Connection, rows: Sequence[Mapping[str, object]]) -> str:

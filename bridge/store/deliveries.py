@@ -6,6 +6,7 @@ and wakes after its lease cannot overwrite its successor; a lease that nobody en
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -125,8 +126,13 @@ def _fresh_claim(owed: Owed, leasing: Leasing, now: float) -> Claim:
         attempts=0,
         step=0,
         fresh_from=owed.fresh_from,
-        lease=leasing.token,
+        lease=_lease(leasing.token),
     )
+
+
+def _lease(token: str) -> str:
+    """A lease of the process `token`, told apart from its others: a claim of its own can outlive its lease, too."""
+    return f"{token}.{secrets.token_hex(4)}"
 
 
 def _row(owed: Owed, claim: Claim | None, due_at: float) -> dict[str, object]:
@@ -219,9 +225,10 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
         return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
     rows = connection.execute(_DUE, due | {"limit": request.limit}).all()
+    lease = _lease(request.token)
     if rows:
         until = request.now + request.seconds
-        connection.execute(_LEASE, {"ids": [row.id for row in rows], "token": request.token, "until": until})
+        connection.execute(_LEASE, {"ids": [row.id for row in rows], "token": lease, "until": until})
     blocked = len(rows) < request.limit and connection.execute(_SOMETHING_DUE, due).first() is not None
     claims = tuple(
         Claim(
@@ -232,7 +239,7 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
             attempts=row.attempts,
             step=row.step,
             fresh_from=row.fresh_from,
-            lease=request.token,
+            lease=lease,
             contact=row.contact,
         )
         for row in rows
@@ -376,7 +383,7 @@ def split_targets(connection: Connection, wanted: Sequence[tuple[str, Sequence[s
         whole = and_(_c.connector == connector, _c.target == "", _c.state == "pending")
         rows = connection.execute(select(_deliveries).where(whole)).mappings().all()
         copies = [
-            {**row, "id": new_id("dlv", row["due_at"]), "target": target, "lease": None}
+            {**row, "id": new_id("dlv", row["fresh_from"]), "target": target, "lease": None}
             for row in rows
             for target in targets
         ]

@@ -7,7 +7,7 @@
                                                         quarantine   posts no event could be made of
 
 Times are seconds since the epoch (UTC), as floats. Ids are text that sorts by time, so that inserts stay at the end of
-their index however large a table grows,. Migrations live in `migrations/`; this is the schema they lead to.
+their index however large a table grows. Migrations live in `migrations/`; this is the schema they lead to.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ next commit takes all of it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -123,12 +124,20 @@ class Writer:
                 failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
                 for job in jobs:
                     job.answer(failure)
+                self._data_version = -1  # the next connection counts anew: look once in any case
                 if connection is not None:
                     connection.invalidate()
                     connection.close()
                     connection = None
         if connection is not None:
             connection.close()
+        self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                if job := self._jobs.get_nowait():
+                    job.answer(StoreError("the bridge is stopping"))
 
     def _take(self) -> list[Job] | None:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""

@@ -11,9 +11,6 @@ from callbridge_webhook.settings import WebhookSettings
 from callbridge_webhook.signing import read_secret, signed_headers
 from callbridge_webhook.template import BodyTemplate
 
-KEPT_ANSWER = 500
-"""How many characters of an answer the receipt keeps."""
-
 
 class WebhookConnector:
     """Sends every event to one URL. It keeps no state and may be called from several threads."""
@@ -35,14 +32,14 @@ class WebhookConnector:
         signature = signed_headers(self._keys, delivery.event.id, int(time.time()), body)
         response = self._http.request(self._method, self._url, headers=self._headers | signature, body=body)
         response.raise_for_failure()
-        return Receipt(text=f"HTTP {response.status}", status=response.status, answer=response.text[:KEPT_ANSWER])
+        return Receipt(text=f"HTTP {response.status}", status=response.status, answer=response.text)
 
     @hookimpl
     def bridge_check(self) -> str:
         """Ask whether somebody answers at the URL. No request but a real one tells whether it takes events."""
         headers = {name: value for name, value in self._headers.items() if name.lower() != "content-type"}
         response = self._http.request("OPTIONS", self._url, headers=headers)
-        answer = response.text[:KEPT_ANSWER]
+        answer = response.text
         match response.status:
             case 401 | 403:
                 raise Misconfigured(
