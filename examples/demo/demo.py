@@ -11,13 +11,14 @@ import argparse
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -140,7 +141,8 @@ class Story:
     def end(self) -> None:
         """Stop the bridge in the orderly way, and the hard way if that takes too long."""
         try:
-            self._bridge.stop()
+            with suppress(subprocess.TimeoutExpired):
+                self._bridge.stop()
         finally:
             self._bridge.close()
 
