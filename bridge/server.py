@@ -30,9 +30,9 @@ from bridge.settings import ServerSettings
 if TYPE_CHECKING:  # the parent only supervises: what the worker is made of is imported in the worker
     from flask import Flask
 
-STOP_SECONDS = 10
+STOP_SECONDS = 9
 """Seconds from SIGTERM to the end, whatever hangs."""
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 7.0
 """Of these, how many the deliveries under way get."""
 BLOCKING_THREADS = 64
 """Threads that run requests, begun as they are needed. A post waits for its commit, and those that wait share one; a
