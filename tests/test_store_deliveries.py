@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,16 @@ def test_two_processes_count_the_same_failures(tmp_path: Path) -> None:
 
         assert one.health().open_until == START + 30
         assert len(one.attempts()) == 5
+
+
+def test_a_claim_by_who_does_not_know_of_a_pause_yet_is_refused(store: Rig) -> None:
+    store.miss("1")
+    known = store.health().version
+    refused = store.store.claim(replace(request(store), health_version=known - 1))
+    claimed = store.store.claim(replace(request(store), health_version=known))
+
+    assert (refused.claims, refused.outdated) == ((), True)
+    assert (len(claimed.claims), claimed.outdated) == (1, False)
 
 
 # --- crowds -------------------------------------------------------------------------------------------------------

@@ -177,6 +177,7 @@ class Dispatcher:
             return 60.0
         if waiting.due_at > now:
             return waiting.due_at - now
+        health = lane.health  # before the room that it allows: the store refuses a claim made on old news
         turn = lane.next_turn()
         room = lane.backlog_room()
         if room == 0:
@@ -184,8 +185,13 @@ class Dispatcher:
             return min(max(turn, 0.005), 60.0) if turn is not None else 60.0
         waiting.due_at, waiting.blocked = None, False
         completions = lane.completions
-        probe = lane.health.admits(now) == "one"
-        claimed = self._store.claim(ClaimRequest(lane.name, room, self._token, lane.lease_seconds, now, probe))
+        probe = health.admits(now) == "one"
+        claimed = self._store.claim(
+            ClaimRequest(lane.name, room, self._token, lane.lease_seconds, now, probe, health.version)
+        )
+        if claimed.outdated:
+            self._look_anew, waiting.due_at = True, now
+            return 0.0
         lane.push(claimed.claims, fresh=False)
         waiting.blocked = claimed.blocked
         waiting.no_later_than(now + LOOK_AGAIN)

@@ -159,8 +159,11 @@ def _row(owed: Owed, claim: Claim | None, due_at: float) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Ask for up to `limit` due deliveries of a connector, leased for `seconds` under `token`. A `probe` is refused
-    while any other delivery of the connector is leased."""
+    """Ask for up to `limit` due deliveries of a connector, leased for `seconds` under `token`.
+
+    A `probe` is refused while any other delivery of the connector is leased. `health_version` is what the asker knows
+    of the connector's health: if the store knows better, he is refused, as it may just have been paused.
+    """
 
     connector: str
     limit: int
@@ -168,16 +171,18 @@ class ClaimRequest:
     seconds: float
     now: float
     probe: bool = False
+    health_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The claims, oldest due first. `next_due` is when something more becomes due, None where nothing waits; `blocked`:
-    something is due but waits for an earlier event of its call."""
+    something is due but waits for an earlier event of its call; `outdated`: refused, read the health anew."""
 
     claims: tuple[Claim, ...] = ()
     next_due: float | None = None
     blocked: bool = False
+    outdated: bool = False
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[Claimed]:
@@ -220,7 +225,16 @@ _LEASE = (
 )
 
 
+def _is_outdated(connection: Connection, request: ClaimRequest) -> bool:
+    if request.health_version is None:
+        return False
+    rows = select_in(connection, schema.connectors, ("health",), "name", [request.connector])
+    return any(Health.from_json(health).version > request.health_version for (health,) in rows)
+
+
 def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
+    if _is_outdated(connection, request):
+        return Claimed(outdated=True)
     due = {"connector": request.connector, "now": request.now}
     if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
         return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
