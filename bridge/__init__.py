@@ -4,6 +4,7 @@ A plugin imports from `bridge` (and, in its tests, from `bridge.testing`); all o
 change without notice.
 """
 
+from bridge.durations import PositiveDuration
 from bridge.errors import (
     BridgeError,
     DeliveryFailure,
@@ -50,6 +51,7 @@ from bridge.model import (
     Trouble,
     TroubleData,
 )
+from bridge.phone import e164_numbers
 from bridge.templates import Template
 from bridge.urls import SecretUrl
 
@@ -79,6 +81,7 @@ __all__ = [
     "Number",
     "Outcome",
     "PermanentFailure",
+    "PositiveDuration",
     "Post",
     "Reading",
     "ReadingKind",
@@ -96,5 +99,6 @@ __all__ = [
     "Trouble",
     "TroubleData",
     "Unreadable",
+    "e164_numbers",
     "hookimpl",
 ]

@@ -27,7 +27,7 @@ from bridge.store import Accepted, Database, Store
 from bridge.store.leases import new_token
 
 HOOK_SECONDS = 5.0
-"""Seconds `bridge_start` and `bridge_stop` of a connector may take: one that hangs must not hold the others up."""
+"""Seconds `bridge_start` and `bridge_stop` may take: one that hangs must not hold the others up."""
 
 _log = logging.getLogger("callbridge")
 
@@ -61,7 +61,7 @@ class Bridge:
         limits = {name: source.silence for name, source in settings.sources.items() if source.silence is not None}
         silence = SilenceWatch(self.store, limits, clock)
         self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), [silence.look], clock)
-        directories = _directories(self.plugins)
+        directories = Directories.of(self.plugins)
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
             if connector.error is None and deliver is not None:
@@ -82,12 +82,17 @@ class Bridge:
         self.store.start(
             tuple(self.plugins.sources), tuple(self.plugins.connectors), self.dispatcher.notice_foreign_write
         )
+        for name, directory in self.plugins.directories.items():
+            if directory.error is not None:
+                _log.error("directory %s failed, nobody is looked up there: %s", name, directory.error)
+            else:
+                self._call_hook("directories", name, "bridge_start")
         for name, connector in self.plugins.connectors.items():
             if connector.error is not None:
                 _log.error("connector %s failed, its deliveries wait: %s", name, connector.error)
             else:
                 self.store.split_targets(name, connector.targets)
-                self._call_hook(name, "bridge_start")
+                self._call_hook("connectors", name, "bridge_start")
         self.dispatcher.start()
         self._say_who_may_post()
 
@@ -101,7 +106,10 @@ class Bridge:
         self.dispatcher.stop(seconds)
         for name, connector in self.plugins.connectors.items():
             if connector.error is None:
-                self._call_hook(name, "bridge_stop")
+                self._call_hook("connectors", name, "bridge_stop")
+        for name, directory in self.plugins.directories.items():
+            if directory.error is None:
+                self._call_hook("directories", name, "bridge_stop")
 
     def close(self) -> None:
         """Close the store, after the last post."""
@@ -115,13 +123,13 @@ class Bridge:
         else:
             _log.warning("intake.open: anybody who reaches the bridge can post")
 
-    def _call_hook(self, name: str, hook: str) -> None:
-        """Call a hook of a connector, for so long and no longer.
+    def _call_hook(self, role: str, name: str, hook: str) -> None:
+        """Call a hook of a connector or a directory, for so long and no longer.
 
         Failure policy: what it raises is logged. A connector that could not start says more when it is asked to
         deliver.
         """
-        call = self.plugins.caller("connectors", name, hook)
+        call = self.plugins.caller(role, name, hook)
         if call is None:
             return
 
@@ -129,13 +137,13 @@ class Bridge:
             try:
                 call()
             except BaseException:  # noqa: BLE001  # a plugin may raise anything
-                _log.exception("connector %s: %s failed", name, hook)
+                _log.exception("%s.%s: %s failed", role, name, hook)
 
         thread = threading.Thread(target=guarded, name=f"{hook}-{name}", daemon=True)
         thread.start()
         thread.join(HOOK_SECONDS)
         if thread.is_alive():
-            _log.error("connector %s: %s did not return within %.0f s", name, hook, HOOK_SECONDS)
+            _log.error("%s.%s: %s did not return within %.0f s", role, name, hook, HOOK_SECONDS)
 
 
 def create_app(bridge: Bridge) -> Flask:
@@ -171,12 +179,3 @@ def _ages(plugins: Plugins) -> dict[str, float]:
         return connector.policy.max_age if connector.kind is not None else connector.settings.max_age
 
     return {name: limit for name, one in plugins.connectors.items() if (limit := age(one)) is not None}
-
-
-def _directories(plugins: Plugins) -> Directories:
-    lookups = []
-    for name, directory in plugins.directories.items():
-        lookup = plugins.caller("directories", name, "bridge_lookup")
-        if directory.error is None and lookup is not None:
-            lookups.append((name, lookup, directory.settings.timeout))
-    return Directories(lookups)

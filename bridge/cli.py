@@ -117,7 +117,7 @@ def init(path: Path | None, locale: Locale, host: str, port: int, public_url: st
 
 @main.command()
 @_config
-@click.option("--online", is_flag=True, help="Also let each connector test its credentials and target.")
+@click.option("--online", is_flag=True, help="Also let each connector and directory test its credentials and target.")
 def check(path: Path | None, online: bool) -> None:
     """Say everything that is wrong with the config; exit 1 if anything is."""
     from bridge.plugins import find_faults, load_plugins
@@ -139,21 +139,14 @@ def check(path: Path | None, online: bool) -> None:
 
 
 def _check_online(plugins: Any) -> bool:
-    """Run each connector's own check; whether all passed."""
+    """Run the own check of each connector and directory; whether all passed."""
     redactor = Redactor(plugins.secrets)
-    fine = True
-    for name in plugins.connectors:
-        call = plugins.caller("connectors", name, "bridge_check")
-        if call is None:
-            click.echo(f"connectors.{name}: has no check of its own")
-            continue
-        try:
-            said = call()
-            click.echo(redactor.clean(f"connectors.{name}: {said or 'works'}"))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
-            fine = False
-            click.echo(redactor.clean(f"connectors.{name}: {error}"), err=True)
-    return fine
+    named = [("connectors", name) for name in plugins.connectors]
+    named += [("directories", name) for name in plugins.directories]
+    results = [(role, name, plugins.check(role, name)) for role, name in named]
+    for role, name, (said, error) in results:
+        click.echo(redactor.clean(f"{role}.{name}: {error or said or 'has no check of its own'}"), err=bool(error))
+    return not any(error for *_, (_, error) in results)
 
 
 # --- what is kept -------------------------------------------------------------------------------------------------
@@ -277,6 +270,27 @@ def prune(path: Path | None, older_than: float) -> None:
         if not any(counts.values()):
             break
     click.echo(", ".join(f"{count} {table}" for table, count in totals.items()) + " forgotten")
+
+
+# --- who is calling -----------------------------------------------------------------------------------------------
+
+
+@main.command()
+@_config
+@_json
+@click.argument("number")
+def whois(path: Path | None, as_json: bool, number: str) -> None:
+    """Ask every directory who has a number: what it says, how fast, and where it has that from.
+
+    Exit code 1 where a directory cannot say.
+    """
+    from bridge.whois import ask_directories
+
+    rows = list(ask_directories(load_settings(path, os.environ), number))
+    columns = ["directory", "kind", "state", "milliseconds", "name", "company", "id", "note", "where", "error"]
+    _show(iter(rows), columns, as_json, "no directories")
+    if any(row["error"] for row in rows):
+        sys.exit(1)
 
 
 # --- plugins and connectors ---------------------------------------------------------------------------------------

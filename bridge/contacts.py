@@ -9,38 +9,120 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Self
 
 from bridge.model import Call, Contact, Number
+from bridge.plugins import Plugins
 
 FOUND_FOR = 600.0
-"""Seconds a contact that was found is remembered."""
+"""Seconds contacts that were found are remembered."""
 UNKNOWN_FOR = 60.0
 """Seconds it is remembered that nobody knew a number."""
 REMEMBERED = 10_000
 """Numbers remembered at most."""
 AT_ONCE = 16
 """Lookups a directory may have under way: one that hangs is asked no more until it lets go of some."""
+DOWN_AFTER = 3
+"""Lookups in a row that fail or are late, after which a directory counts as down."""
+ASIDE_FOR = 30.0
+"""Seconds for which nobody waits for a directory that is down; then one lookup tries whether it is back."""
 
 _log = logging.getLogger("callbridge.contacts")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one directory said of a number, and after how many seconds.
+
+    `error` says why it gave no answer, for people; without it, no contacts mean that it does not know the number.
+    """
+
+    directory: str
+    contacts: tuple[Contact, ...]
+    seconds: float
+    error: str | None = None
 
 
 class _Directory:
     """One directory, with threads of its own: one that hangs must not use up those of another."""
 
-    def __init__(self, name: str, lookup: Callable[..., Contact | None], budget: float) -> None:
+    def __init__(self, name: str, lookup: Callable[..., object], budget: float, clock: Callable[[], float]) -> None:
         self.name = name
-        self.budget = budget
         self._lookup = lookup
+        self._budget = budget
+        self._clock = clock
         self._pool = ThreadPoolExecutor(AT_ONCE, f"directory-{name}")  # no thread before the first use
         self._free = threading.Semaphore(AT_ONCE)
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._aside_until = 0.0
 
-    def ask(self, number: Number) -> Future[Contact | None] | None:
-        """Begin a lookup; None while too many are under way."""
+    def ask(self, number: Number) -> Callable[[], Answer]:
+        """Begin a lookup; what is returned waits for the rest of the budget and says what came of it."""
+        if self._is_aside():
+            return lambda: self._no_answer("it is down: it is asked again in a while")
         if not self._free.acquire(blocking=False):
-            return None
-        future = self._pool.submit(self._lookup, number=number)
+            return lambda: self._no_answer("too many lookups are under way")
+        began = self._clock()
+        future = self._pool.submit(self._timed, number)
         future.add_done_callback(lambda _: self._free.release())
-        return future
+        return lambda: self._wait(future, began)
+
+    def _timed(self, number: Number) -> tuple[object, float]:
+        began = self._clock()
+        return self._lookup(number=number), self._clock() - began
+
+    def _wait(self, future: Future[tuple[object, float]], began: float) -> Answer:
+        try:
+            said, seconds = future.result(max(0.0, self._budget - (self._clock() - began)))
+            contacts = self._checked(said)
+        except FutureTimeoutError:
+            return self._failed(f"no answer within {self._budget:g} s")
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and must not cost the delivery
+            return self._failed(str(error) or type(error).__name__)
+        self._answered()
+        return Answer(self.name, contacts, seconds)
+
+    def _checked(self, said: object) -> tuple[Contact, ...]:
+        """The contacts in what a plugin said, with the name of their directory. Raises TypeError for nonsense."""
+        contacts = said if isinstance(said, list | tuple) else () if said is None else (said,)
+        for contact in contacts:
+            if not isinstance(contact, Contact):
+                raise TypeError(f"answered with a {type(contact).__name__}, not a Contact")
+        return tuple(contact.model_copy(update={"directory": self.name}) for contact in contacts)
+
+    # Failure policy: a directory that is down costs the first deliveries its budget, and the others nothing. It is told
+    # once, and once when it is back.
+
+    def _is_aside(self) -> bool:
+        with self._lock:
+            now = self._clock()
+            if self._failures < DOWN_AFTER:
+                return False
+            if now < self._aside_until:
+                return True
+            self._aside_until = now + ASIDE_FOR
+            return False
+
+    def _failed(self, error: str) -> Answer:
+        with self._lock:
+            self._failures += 1
+            if self._failures <= DOWN_AFTER:
+                down = f"; it is down, nobody waits for it for {ASIDE_FOR:g} s" if self._failures == DOWN_AFTER else ""
+                _log.warning("directory %s: %s%s", self.name, error, down)
+            if self._failures == DOWN_AFTER:
+                self._aside_until = self._clock() + ASIDE_FOR
+        return self._no_answer(error)
+
+    def _answered(self) -> None:
+        with self._lock:
+            if self._failures >= DOWN_AFTER:
+                _log.warning("directory %s works again", self.name)
+            self._failures = 0
+
+    def _no_answer(self, error: str) -> Answer:
+        return Answer(self.name, (), 0.0, error)
 
 
 class Directories:
@@ -48,62 +130,76 @@ class Directories:
 
     def __init__(
         self,
-        lookups: Sequence[tuple[str, Callable[..., Contact | None], float]],
+        lookups: Sequence[tuple[str, Callable[..., object], float]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._directories = [_Directory(*one) for one in lookups]
+        self._directories = [_Directory(*one, clock) for one in lookups]
         self._clock = clock
-        self._known: OrderedDict[str, tuple[Contact | None, float]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[tuple[Contact, ...], float]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, plugins: Plugins) -> Self:
+        """Those of the config that are not broken."""
+        lookups = []
+        for name, directory in plugins.directories.items():
+            lookup = plugins.caller("directories", name, "bridge_lookup")
+            if directory.error is None and lookup is not None:
+                lookups.append((name, lookup, directory.settings.timeout))
+        return cls(lookups)
 
     def __bool__(self) -> bool:
         return bool(self._directories)
 
     def who_is(self, call: Call) -> Contact | None:
-        """The contact of the outside party of a call; None for an unknown, a withheld or an inside number."""
+        """The contact of the outside party of a call; None for an unknown, a withheld or an inside number.
+
+        Where several have the number, it is what all of them agree on, and None where not even the name is one.
+        """
         number = call.called if call.direction == "outbound" else call.caller
-        if call.direction == "internal" or number is None or number.e164 is None or not self._directories:
-            return None
+        return agreed(self.contacts(number)) if call.direction != "internal" and number is not None else None
+
+    def contacts(self, number: Number) -> tuple[Contact, ...]:
+        """Everybody the first directory that knows the number says has it, asked now or remembered."""
+        if number.e164 is None or not self._directories:
+            return ()
         with self._lock:
-            contact, until = self._known.get(number.e164, (None, 0.0))
+            contacts, until = self._known.get(number.e164, ((), 0.0))
         if until > self._clock():
-            return contact
-        contact, complete = self._ask(number)
+            return contacts
+        contacts, complete = self._first(number)
         # Failure policy: a directory that is down or late is not "unknown": it is asked again for the next call.
-        if contact or complete:
-            self._remember(number.e164, contact)
-        return contact
+        if contacts or complete:
+            self._remember(number.e164, contacts)
+        return contacts
 
-    def _ask(self, number: Number) -> tuple[Contact | None, bool]:
+    def ask_all(self, number: Number) -> list[Answer]:
+        """What each directory says now, in their order of preference; nothing is remembered. All are asked at once."""
+        return [wait() for wait in [directory.ask(number) for directory in self._directories]]
+
+    def _first(self, number: Number) -> tuple[tuple[Contact, ...], bool]:
         """The first answer in the order of preference, and whether all before it answered. All are asked at once."""
-        asked = [(directory, directory.ask(number)) for directory in self._directories]
-        began = self._clock()
         complete = True
-        for directory, future in asked:
-            left = max(0.0, directory.budget - (self._clock() - began))
-            contact, answered = self._answer(directory.name, future, left) if future else (None, False)
-            complete = complete and answered
-            if contact is not None:
-                return contact, complete
-        return None, complete
+        for wait in [directory.ask(number) for directory in self._directories]:
+            answer = wait()
+            complete = complete and answer.error is None
+            if answer.contacts:
+                return answer.contacts, complete
+        return (), complete
 
-    def _answer(self, name: str, future: Future[Contact | None], seconds: float) -> tuple[Contact | None, bool]:
-        try:
-            contact = future.result(seconds)
-        except FutureTimeoutError:
-            _log.warning("directory %s did not answer in time", name)
-            return None, False
-        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and must not cost the delivery
-            _log.warning("directory %s failed: %s", name, error)
-            return None, False
-        if contact is not None and not isinstance(contact, Contact):
-            _log.warning("directory %s answered with a %s, not a Contact", name, type(contact).__name__)
-            return None, False
-        return contact.model_copy(update={"directory": name}) if contact else None, True
-
-    def _remember(self, number: str, contact: Contact | None) -> None:
+    def _remember(self, number: str, contacts: tuple[Contact, ...]) -> None:
         with self._lock:
-            self._known[number] = (contact, self._clock() + (FOUND_FOR if contact else UNKNOWN_FOR))
+            self._known[number] = (contacts, self._clock() + (FOUND_FOR if contacts else UNKNOWN_FOR))
             self._known.move_to_end(number)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
+
+
+def agreed(contacts: Sequence[Contact]) -> Contact | None:
+    """What can be said of several contacts without guessing: what they have in common; None without a common name."""
+    if len({contact.name for contact in contacts}) != 1:
+        return None
+    differing = [
+        field for field in ("company", "id", "note") if len({getattr(contact, field) for contact in contacts}) > 1
+    ]
+    return contacts[0].model_copy(update=dict.fromkeys(differing))

@@ -8,7 +8,8 @@ The entry point names a module (or an object) that implements one of the three r
     bridge_sources     ─▶ [sources.NAME]      SourceKind.create ─▶ a Source: read(post), cause_text(…)
     bridge_connectors  ─▶ [connectors.NAME]   ConnectorKind.create ─▶ an object with bridge_start · bridge_deliver ·
                                                                       bridge_check · bridge_stop
-    bridge_directories ─▶ [directories.NAME]  DirectoryKind.create ─▶ an object with bridge_lookup
+    bridge_directories ─▶ [directories.NAME]  DirectoryKind.create ─▶ an object with bridge_start · bridge_lookup ·
+                                                                      bridge_check · bridge_stop
 
 Each configured connector and directory is registered with pluggy under its own name, and the core calls the hook of
 exactly that one, guarded: what one plugin does wrong is never felt by another.
@@ -134,17 +135,27 @@ class ConnectorKind:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryContext:
-    """What the core gives a directory: its configured `name`, seconds it may take, an HTTP client, a logger."""
+    """What the core gives a directory.
+
+    `name` is its configured name, `timeout` the seconds a lookup may take, `http` an HTTP client that keeps to that,
+    `log` a logger that removes configured secrets, `region` the country (`TR`) of the national numbers in it.
+    """
 
     name: str
     timeout: float
     http: HttpClient
     log: logging.Logger
+    region: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryKind:
-    """A place that knows who has a number. `create` returns an object with the hook `bridge_lookup`."""
+    """A place that knows who has a number.
+
+    `create` gets the validated settings and a `DirectoryContext` and returns an object with the hook `bridge_lookup`
+    (and, if it likes, `bridge_start`, `bridge_check` and `bridge_stop`); it raises nothing but `SettingsError` and
+    opens no connection.
+    """
 
     name: str
     create: Callable[[Any, DirectoryContext], object]
@@ -169,12 +180,12 @@ def bridge_directories() -> Iterable[DirectoryKind]:  # type: ignore[empty-body]
     """The directory kinds this plugin brings."""
 
 
-# --- hooks of one configured connector ----------------------------------------------------------------------------
+# --- hooks of one configured connector; start, check and stop of a directory, too ---------------------------------
 
 
 @hookspec
 def bridge_start() -> None:
-    """The bridge starts delivering, in this process. Called once, before the first delivery."""
+    """The bridge starts delivering, in this process. Called once, before the first delivery and the first lookup."""
 
 
 @hookspec(firstresult=True)
@@ -192,7 +203,8 @@ def bridge_deliver(delivery: Delivery, batch: Sequence[Delivery]) -> Outcome | S
 def bridge_check() -> str | None:
     """Test credentials and target without delivering anything (`callbridge check --online`).
 
-    Return a line for people on success; raise a `DeliveryFailure` that says what to mend.
+    Return a line for people on success; raise a `DeliveryFailure` that says what to mend. A directory says here where
+    its contacts come from; `callbridge whois` shows it, and calls this before `bridge_lookup`.
     """
 
 
@@ -205,5 +217,10 @@ def bridge_stop() -> None:
 
 
 @hookspec(firstresult=True)
-def bridge_lookup(number: Number) -> Contact | None:
-    """Who has this number? None where this directory does not know. Any exception counts as not known."""
+def bridge_lookup(number: Number) -> Contact | Sequence[Contact] | None:
+    """Who has this number (`number.e164` is set)? All who have it, where there are several: the core does not guess.
+
+    None, or nobody, where this directory does not know; that is remembered for a minute, contacts for ten. Called from
+    several threads at once. An exception means that it cannot say now: it is asked again for the next call, but after
+    three in a row nobody waits for it for half a minute. No answer within `DirectoryContext.timeout` counts as one.
+    """

@@ -43,7 +43,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError
 from bridge.errors import Misconfigured, PermanentFailure, TargetGone, TemporaryFailure
 
 MAX_ANSWER = 64 * 1024
-"""Bytes of an answer that are kept, after decoding; what is beyond is dropped."""
+"""Bytes of an answer that are kept, after decoding, where nobody asks for more; what is beyond is dropped."""
 
 _NETWORK_FAULTS = (requests.RequestException, HTTPError, http.client.HTTPException, OSError)
 
@@ -54,7 +54,8 @@ _NETWORK_FAULTS = (requests.RequestException, HTTPError, http.client.HTTPExcepti
 class HttpResponse:
     """What a server answered.
 
-    `headers` is looked up without regard to case; `body` holds the first 64 KiB of the answer, decompressed.
+    `headers` is looked up without regard to case; `body` holds the first 64 KiB of the answer (or
+    what was asked for), decompressed.
     """
 
     status: int
@@ -376,12 +377,14 @@ class HttpClient:
         json: Any = None,
         form: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        limit: int = MAX_ANSWER,
     ) -> HttpResponse:
         """Send a request and return the answer, whatever its status (see `HttpResponse.raise_for_failure`).
 
         Give one of `body` (bytes as they are), `json` and `form` at most. `timeout`, in seconds, shortens the client's
-        own. User and password in the URL are sent as basic authentication. A request that had no answer at all on a
-        kept connection is sent once more on a fresh one, so it may arrive twice.
+        own; `limit` is how many bytes of the answer are kept, after decompression: what is beyond is dropped. User and
+        password in the URL are sent as basic authentication. A request that had no answer at all on a kept connection
+        is sent once more on a fresh one, so it may arrive twice.
 
         Raises `TemporaryFailure` where the network or the answer is at fault or the time is up, and `Misconfigured`
         where the URL or a header cannot be used. The messages hold no more of the URL than its host and port.
@@ -400,7 +403,7 @@ class HttpClient:
         request = _prepared(method, url, sent, body)
         token = _exchange.set(_Exchange(time.monotonic() + seconds))
         try:
-            return self._answer(request)
+            return self._answer(request, limit)
         except (LocationValueError, requests.exceptions.InvalidSchema):
             raise Misconfigured(_BAD_ADDRESS) from None
         except _NETWORK_FAULTS as fault:
@@ -410,20 +413,20 @@ class HttpClient:
         finally:
             _exchange.reset(token)
 
-    def _answer(self, request: requests.PreparedRequest) -> HttpResponse:
+    def _answer(self, request: requests.PreparedRequest, limit: int) -> HttpResponse:
         exchange = _exchange.get()
         try:
-            return self._send(request, exchange.left())
+            return self._send(request, exchange.left(), limit)
         except _NETWORK_FAULTS:
             if not exchange.went_stale:
                 raise
-        return self._send(request, exchange.left())  # urllib3 puts a fresh connection in the dead one's place
+        return self._send(request, exchange.left(), limit)  # urllib3 puts a fresh connection in the dead one's place
 
-    def _send(self, request: requests.PreparedRequest, seconds: float) -> HttpResponse:
+    def _send(self, request: requests.PreparedRequest, seconds: float, limit: int) -> HttpResponse:
         # Leaving the block closes the connection, unless the answer was read to its end and it is back in the pool.
         with self._session.send(request, stream=True, timeout=seconds, proxies={}) as answer:
-            body = answer.raw.read(MAX_ANSWER + 1, decode_content=True)
-            return HttpResponse(answer.status_code, answer.headers, body[:MAX_ANSWER])
+            body = answer.raw.read(limit + 1, decode_content=True)
+            return HttpResponse(answer.status_code, answer.headers, body[:limit])
 
     @functools.cached_property
     def _user_agent(self) -> str:

@@ -1,14 +1,15 @@
-"""Telephone numbers: what a PBX writes, made comparable for programs and readable for people."""
+"""Telephone numbers: what a PBX or an address book writes, made comparable for programs and readable for people."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import chain
 
 import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from bridge.model import Direction, Locale, Number, NumberKind
 
@@ -101,3 +102,111 @@ def _parse_as(text: str, region: str) -> PhoneNumber | None:
         return phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
+
+
+# --- address books ------------------------------------------------------------------------------------------------
+
+LONGEST_ENTRY = 500
+"""Characters of a text of an address book that are looked at."""
+FEWEST_DIGITS = 7
+"""Shorter numbers are extensions or services: in an address book nobody can be found by them."""
+
+# A blank, also the no-break ones that spreadsheets and telephones write; and marks that show nothing.
+_BLANK = " \t\u00a0\u2007\u2009\u202f"
+_ONE_NUMBER = re.compile(r"\+?[0-9]{0,4} ?(?:\([0-9]{1,4}\) ?)?[0-9]+(?:[ .\-][0-9]+)*")
+_NUMBER_IN_TEXT = re.compile(rf"\+?[{_BLANK}(]*[0-9][{_BLANK}0-9().\-‐-―/+]*")
+_BETWEEN_NUMBERS = re.compile(rf"/|[{_BLANK}][-‐-―][{_BLANK}]|(?<=[0-9])[{_BLANK}]*(?=[+(])")
+_BY_SPREADSHEET = re.compile(r"([0-9]{10,15})\.0")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_NO_DIGITS = re.compile(r"[^0-9]+")
+
+
+def e164_numbers(text: str, region: str) -> tuple[str, ...]:
+    """Every telephone number in a text of an address book, in E.164, in their order, each once; never raises.
+
+    However it is written: 0…, 90…, +90…, 00…, with blanks, brackets, dots, labels ("Cep: …"), `tel:`, an extension
+    ("dahili 12", "x12", "/12"), which is left out, or several in one text. National numbers are of `region` (`TR`).
+    What is not a whole number is left out.
+    """
+    if _ONE_NUMBER.fullmatch(text):  # nearly all are: spend no time on what else a text may hold
+        digits = _NO_DIGITS.sub("", text)
+        number = _plain_e164(digits, text.startswith("+"), region) if len(digits) >= FEWEST_DIGITS else None
+        if number is not None:
+            return (number,)
+    found = dict[str, None]()
+    visible = text if text.isascii() else _UNSEEN.sub("", text)
+    for written in _NUMBER_IN_TEXT.findall(visible[:LONGEST_ENTRY]):
+        first, *others = _BETWEEN_NUMBERS.split(written)
+        number = _e164(first, region)
+        if others and number is None:
+            number, others = _e164(written, region), []  # 0212/320 50 62
+        numbers = [number, *(_e164(other, region) for other in others)]
+        found.update(dict.fromkeys(each for each in numbers if each is not None))
+    return tuple(found)
+
+
+def _e164(written: str, region: str) -> str | None:
+    by_spreadsheet = _BY_SPREADSHEET.fullmatch(written)
+    digits = by_spreadsheet[1] if by_spreadsheet else _NO_DIGITS.sub("", written)
+    if not FEWEST_DIGITS <= len(digits) <= LONGEST:
+        return None
+    international = written.startswith("+")
+    return _plain_e164(digits, international, region) or _parsed_e164(f"+{digits}" if international else digits, region)
+
+
+def _parsed_e164(text: str, region: str) -> str | None:
+    parsed = _parse(text, region)
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if parsed else None
+
+
+def _plain_e164(digits: str, international: bool, region: str) -> str | None:
+    """What `_parsed_e164` says of plainly written mobile and fixed numbers, many times as fast; None for others."""
+    home = _plan(region)
+    if international or (home and digits.startswith("00")):
+        return _international_e164(digits if international else digits[2:])
+    if home is None:
+        return None
+    if digits.startswith("0"):
+        national = digits[1:]
+    elif home.any_number.fullmatch(digits):
+        national = digits
+    else:
+        national = digits.removeprefix(home.code) if digits.startswith(home.code) else ""
+    return f"+{home.code}{national}" if home.mobile_or_fixed.fullmatch(national) else None
+
+
+def _international_e164(digits: str) -> str | None:
+    if digits.startswith("0"):
+        return None
+    for length in (1, 2, 3):  # no country code begins with another
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits[:length]))
+        plan = _plan(regions[0]) if regions else None
+        if plan is not None and plan.mobile_or_fixed.fullmatch(digits[length:]):
+            return f"+{digits}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the numbering plan of a region says: its country code, and what its national numbers look like."""
+
+    code: str
+    any_number: re.Pattern[str]
+    mobile_or_fixed: re.Pattern[str]
+
+
+@cache
+def _plan(region: str) -> _Plan | None:
+    """The plan of a region where people dial 0 before national and 00 before international numbers; else None."""
+    metadata = PhoneMetadata.metadata_for_region(region)
+    if metadata is None or (metadata.national_prefix_for_parsing, metadata.international_prefix) != ("0", "00"):
+        return None
+    any_number = metadata.general_desc and metadata.general_desc.national_number_pattern
+    kinds = [
+        f"(?=(?:{'|'.join(f'.{{{length}}}' for length in kind.possible_length)})$)(?:{kind.national_number_pattern})"
+        for kind in (metadata.mobile, metadata.fixed_line)
+        if kind and kind.national_number_pattern
+    ]
+    if not any_number or not kinds:
+        return None
+    return _Plan(str(metadata.country_code), re.compile(any_number), re.compile(f"(?!0)(?:{'|'.join(kinds)})"))

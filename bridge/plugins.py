@@ -144,6 +144,19 @@ class Plugins:
         others = [other for other_name, other in self._configured.list_name_plugin() if other_name != own]
         return self._configured.subset_hook_caller(hook, others)
 
+    def check(self, role: str, name: str) -> tuple[str | None, str | None]:
+        """What the own check of a connector or directory says (None where it has none), and what is wrong, if anything.
+
+        Both may hold secrets.
+        """
+        call = self.caller(role, name, "bridge_check")
+        if call is None:
+            return None, None
+        try:
+            return call() or "works", None
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
+            return None, str(error) or type(error).__name__
+
 
 def find_installed() -> dict[str, tuple[EntryPoint, Installed]]:
     """Every installed plugin by its kind's name, without importing any."""
@@ -242,7 +255,8 @@ class _Loader:
             self.plugins.secrets |= secrets_of(options)
             log = logging.getLogger(f"callbridge.directories.{name}")
             http = HttpClient(timeout=settings.timeout)
-            plugin = kind.create(options, DirectoryContext(name, settings.timeout, http, log))
+            region = settings.region or next(iter(self._settings.sources.values())).region
+            plugin = kind.create(options, DirectoryContext(name, settings.timeout, http, log, region))
             self._register(path, plugin, "bridge_lookup")
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             return LoadedDirectory(name, settings, error=self._fault(path, error))

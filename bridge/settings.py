@@ -195,10 +195,12 @@ class ConnectorSettings(PluginTable):
 
 
 class DirectorySettings(PluginTable):
-    """A place that knows who has a number. `timeout`: seconds it may take."""
+    """A place that knows who has a number. `timeout`: seconds it may take, of those a delivery's lease has to spare.
+    `region`: the country of national numbers (None: that of the first source)."""
 
     kind: Text
-    timeout: PositiveDuration = 1.5
+    timeout: Annotated[PositiveDuration, Field(le=10)] = 1.5
+    region: Region | None = None
 
 
 PLUGIN_TABLES: Mapping[str, type[PluginTable]] = {

@@ -114,6 +114,7 @@ class RecordingSink:
                     self.close_connection = True  # the other side did not wait
 
             do_GET = do_POST = do_PUT = do_PATCH = do_OPTIONS = do_HEAD = _handle  # noqa: N815  # the server's names
+            do_DELETE = do_PROPFIND = do_REPORT = _handle  # noqa: N815
 
             def log_message(self, *args: object) -> None:
                 pass

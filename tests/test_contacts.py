@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.contacts import AT_ONCE, FOUND_FOR, UNKNOWN_FOR, Directories
+from bridge.contacts import ASIDE_FOR, AT_ONCE, DOWN_AFTER, FOUND_FOR, UNKNOWN_FOR, Directories, agreed
 from bridge.model import Call, Contact, Number
 from bridge.testing import eventually, sample_event
 
@@ -98,7 +98,7 @@ def test_what_was_said_is_remembered_for_a_while(answer: Contact | None, seconds
 
 
 @pytest.mark.parametrize(
-    "answer", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), "Ayşe", {"name": "Ayşe"}], ids=repr
+    "answer", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), "Ayşe", {"name": "Ayşe"}, ["Ayşe"]], ids=repr
 )
 def test_a_directory_that_fails_or_talks_nonsense_does_not_know_and_is_asked_again(answer: object) -> None:
     broken, book = Book(answer), Book(AYSE)
@@ -137,24 +137,101 @@ def test_a_directory_that_hangs_takes_no_threads_from_another(hang: Callable[...
     assert all(directories.who_is(call(number)) for number in range(AT_ONCE + 5))
 
 
-def test_a_directory_that_hangs_in_all_its_threads_costs_nothing_until_it_lets_go() -> None:
-    over = threading.Event()
+def test_a_directory_with_too_many_lookups_under_way_is_not_asked_until_it_lets_go_of_one() -> None:
+    over, begun = threading.Event(), threading.Semaphore(0)
 
     def slow(number: Number) -> Contact:
+        begun.release()
         assert over.wait(30)
         return AYSE
 
-    directories = Directories([("slow", slow, 0.01)])
-    for number in range(AT_ONCE):
-        directories.who_is(call(number))
-    began = time.monotonic()
-    for number in range(100, 200):
-        assert directories.who_is(call(number)) is None
-    took = time.monotonic() - began
+    directories = Directories([("slow", slow, 30.0)])
+    waiting = [threading.Thread(target=directories.who_is, args=(call(number),)) for number in range(AT_ONCE)]
+    for thread in waiting:
+        thread.start()
+    assert all(begun.acquire(timeout=20) for _ in waiting)
+    (answer,) = directories.ask_all(call(100).caller)
     over.set()
+    for thread in waiting:
+        thread.join()
 
-    assert took < 100 * 0.01
+    assert answer.error == "too many lookups are under way"
     assert eventually(lambda: directories.who_is(call(300)))
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "fails"])
+def test_nobody_waits_for_a_directory_that_is_down_until_it_is_back(
+    trouble: str, hang: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    asked: list[str | None] = []
+    is_back = False
+
+    def lookup(number: Number) -> Contact | None:
+        asked.append(number.e164)
+        if is_back:
+            return AYSE
+        if trouble == "hangs":
+            hang()
+        raise OSError("no route")
+
+    directories = Directories([("crm", lookup, 0.05)], clock=lambda: now[0])
+    for number in range(DOWN_AFTER + 20):
+        assert directories.who_is(call(number)) is None
+    assert len(asked) == DOWN_AFTER
+    now[0] += ASIDE_FOR
+    for number in range(5):
+        assert directories.who_is(call(number)) is None
+    assert len(asked) == DOWN_AFTER + 1
+    now[0] += ASIDE_FOR
+    is_back = True
+
+    assert [bool(directories.who_is(call(number))) for number in range(3)] == [True] * 3
+    said = [record.message for record in caplog.records]
+    assert len(said) == DOWN_AFTER + 1
+    assert "it is down" in said[-2]
+    assert said[-1] == "directory crm works again"
+
+
+# --- several with one number --------------------------------------------------------------------------------------
+
+FATMA = Contact(name="Fatma", company="Örnek A.Ş.", id="8")
+
+
+def test_of_several_with_the_number_all_are_known_and_none_is_guessed() -> None:
+    directories = Directories([("crm", Book([AYSE, FATMA]), 1.5), ("second", Book(AYSE), 1.5)])
+    named = tuple(one.model_copy(update={"directory": "crm"}) for one in (AYSE, FATMA))
+
+    assert directories.contacts(call().caller) == named
+    assert directories.who_is(call()) is None
+
+
+def test_of_several_with_one_name_that_is_said_which_all_agree_on() -> None:
+    twice = Contact(name="Ayşe", company="Örnek A.Ş.", id="9", note="VIP")
+
+    assert agreed([AYSE, twice]) == Contact(name="Ayşe", company="Örnek A.Ş.")
+    assert agreed([AYSE, AYSE]) == AYSE
+    assert agreed([]) is None
+
+
+@pytest.mark.parametrize("nobody", [[], ()])
+def test_nobody_in_a_list_is_an_unknown_number(nobody: object) -> None:
+    book = Book(nobody)
+    directories = Directories([("crm", book, 1.5)])
+
+    assert [directories.who_is(call()), directories.who_is(call())] == [None, None]
+    assert book.asked == 1
+
+
+def test_all_directories_can_be_asked_what_they_say_and_how_fast(hang: Callable[..., None]) -> None:
+    lookups = [("knows", Book(AYSE), 5.0), ("not", Book(None), 5.0), ("down", Book(OSError("no route")), 5.0)]
+    knows, unknown, down, late = Directories([*lookups, ("hangs", hang, 0.05)]).ask_all(call().caller)
+
+    assert [one.name for one in knows.contacts] == ["Ayşe"]
+    assert 0 <= knows.seconds < 5
+    assert (unknown.contacts, unknown.error) == ((), None)
+    assert (down.contacts, down.error) == ((), "no route")
+    assert (late.contacts, late.error) == ((), "no answer within 0.05 s")
 
 
 def test_without_directories_nobody_is_asked() -> None:

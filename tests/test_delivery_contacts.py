@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.delivery.lane import ASK_SECONDS
 from bridge.errors import TemporaryFailure
 from bridge.model import Contact, Number
 from tests.plugins_for_tests.rig import Chat, Gate, connector, rig
@@ -88,3 +89,37 @@ def test_a_directory_that_raises_does_not_cost_the_delivery(tmp_path: Path, erro
         bridge.settle()
 
         assert (names(chat), bridge.states()) == ([None], ["delivered"])
+
+
+def test_a_batch_waits_for_slow_directories_only_so_long_and_the_rest_comes_with_the_next(tmp_path: Path) -> None:
+    gate = Gate()
+    chat = Chat(lambda batch: gate(batch) or [None], lambda batch: [None] * len(batch))
+    kind = connector(kind={"wants_contact": True, "max_batch": 10, "threadsafe": False})
+
+    def slow(number: Number) -> Contact:
+        bridge.clock.passed += ASK_SECONDS / 2
+        return Contact(name=number.raw)
+
+    with rig(tmp_path, (kind, chat), lookups=[("slow", slow, 5.0)]) as bridge:
+        callers = [f"021232050{number}" for number in range(20, 29)]
+        bridge.post("hangup", "first", caller=callers[0])
+        gate.wait_entered()
+        for caller in callers[1:]:
+            bridge.post("hangup", caller, caller=caller)
+        gate.open()
+        bridge.settle()
+
+        assert sorted(map(str, names(chat))) == callers
+        assert max(map(len, chat.calls)) == 3
+        assert bridge.states() == ["delivered"] * 9
+
+
+def test_a_slow_directory_is_no_fault_of_the_connector(tmp_path: Path) -> None:
+    def slow(number: Number) -> None:
+        bridge.clock.passed += 10
+
+    with rig(tmp_path, (WANTS, Chat()), lookups=[("slow", slow, 5.0)]) as bridge:
+        bridge.miss()
+        bridge.settle()
+
+        assert [row["seconds"] for row in bridge.attempts()] == [0.0]

@@ -1,4 +1,4 @@
-"""What an answer means: texts, JSON, and the failures statuses stand for. No network."""
+"""What an answer means: texts, JSON, how much of it is kept, and the failures statuses stand for."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from bridge import (
     TargetGone,
     TemporaryFailure,
 )
+from bridge.testing import Answer, recording_sink
 
 URL = "https://chat.example/hooks/s3cret"
 
@@ -164,3 +165,11 @@ def test_faults_simulated_by_the_responses_library_are_temporary_and_not_repeate
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert sent.call_count == 1
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(10, 10), (300_000, 300_000), (1_000_000, 300_000)])
+def test_who_asks_for_more_or_less_of_an_answer_gets_it(limit: int, kept: int) -> None:
+    with recording_sink() as sink, HttpClient(timeout=5) as client:
+        sink.answer_with(Answer(200, b"x" * 300_000))
+        assert len(client.request("GET", sink.url, limit=limit).body) == kept
+        assert len(client.request("GET", sink.url).body) == 64 * 1024

@@ -31,6 +31,9 @@ LEASE_MARGIN = 10.0
 MOST_ABANDONED = 16
 """Threads a connector may leave hanging before it gets no more."""
 
+ASK_SECONDS = 5.0
+"""Seconds the directories are asked for the members of a batch; those not asked for by then come with the next."""
+
 Observe = Callable[[str, str, float], None]
 """Told of each attempt: connector, outcome, seconds."""
 
@@ -265,7 +268,7 @@ class Lane:
         outcomes: Sequence[Outcome]
         kept: Sequence[str | None]
         try:
-            contacts = [self._contact(claim) for claim in run.claims]
+            contacts = self._contacts(run)
             outcomes, kept = self._call(run.claims, [contact for contact, _ in contacts]), [one for _, one in contacts]
         except Exception as error:  # noqa: BLE001  # whatever goes wrong here must not cost the connector its thread
             self._log.exception("a try failed")
@@ -278,6 +281,18 @@ class Lane:
             return False
         self._conclude(run, outcomes, kept)
         return True
+
+    def _contacts(self, run: _Run) -> list[tuple[Contact | None, str | None]]:
+        """Who is calling, for as many of the run as there is time to ask for; it goes on without the others."""
+        contacts: list[tuple[Contact | None, str | None]] = []
+        for claim in run.claims:
+            if contacts and self._monotonic() - run.began > ASK_SECONDS:
+                break
+            contacts.append(self._contact(claim))
+        unasked, run.claims = run.claims[len(contacts) :], run.claims[: len(contacts)]
+        self._end_untried((), unasked)
+        run.began = self._monotonic()  # how long the directories took is no fault of the connector
+        return contacts
 
     def _contact(self, claim: Claim) -> tuple[Contact | None, str | None]:
         """Who is calling, and the same as it is kept with the delivery, so that a retry says the same."""
