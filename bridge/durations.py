@@ -12,7 +12,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBER = r"\d+(?:\.\d+)?"
 _PART = re.compile(rf"({_NUMBER})([smhd])")
 _WHOLE = re.compile(rf"({_PART.pattern})+")
-_RATE = re.compile(r"(\d+)\s*(?:/|per)\s*(s|sec|second|m|min|minute|h|hour)")
+_RATE = re.compile(rf"(\d+)\s*(?:/|per)\s*({_NUMBER})?\s*(s|sec|second|m|min|minute|h|hour)")
 _HOW = 'is no duration: write "0.5s", "90s", "10m", "24h", "90d" or a number of seconds'
 
 
@@ -33,14 +33,15 @@ def parse_duration(value: object) -> float:
 
 
 def parse_rate(text: str) -> tuple[int, float]:
-    """(count, period in seconds) of a rate such as "1/s", "30/m", "100/hour" or "2 per second".
+    """(count, period in seconds) of a rate such as "1/s", "30/m", "1/30s", "100/hour" or "2 per second".
 
     Raises ValueError, with a message that shows how to write one, for anything else.
     """
     match = _RATE.fullmatch(text.strip().lower())
-    if match is None or int(match[1]) == 0:
-        raise ValueError(f'"{text}" is no rate: write "1/s", "30/m" or "100/h"')
-    return int(match[1]), float(_SECONDS[match[2][0]])
+    period = float(match[2] or 1) * _SECONDS[match[3][0]] if match else 0.0
+    if match is None or int(match[1]) == 0 or period == 0:
+        raise ValueError(f'"{text}" is no rate: write "1/s", "30/m", "1/30s" or "100/h"')
+    return int(match[1]), period
 
 
 def _rate(text: str) -> str:

@@ -113,6 +113,7 @@ class ConnectorKind:
     The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets`
     names the targets of a configured connector (no secrets in the names, stable over restarts), each of which gets
     every event. `max_batch` > 1 asks for several deliveries at once (the `batch` argument of `bridge_deliver`).
+    `rate` says how often it may be called (a batch is one call): `1/s`, `1/30s`, or a function of the settings.
     `threadsafe = False` means one call at a time. `idempotent` says that a repeated delivery is harmless.
     `wants_contact` makes deliveries wait (briefly) until the directories have been asked who is calling.
     """
@@ -128,7 +129,7 @@ class ConnectorKind:
     max_age: float = 24 * 3600.0
     timeout: float = 10.0
     concurrency: int = 4
-    rate: str | None = None
+    rate: str | Callable[[Any], str | None] | None = None
     retry_schedule: Sequence[float] = (5, 30, 120, 600, 1800, 7200, 18000, 36000)
     order_hold: float = 300.0
 

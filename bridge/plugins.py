@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from itertools import chain
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from bridge import hookspecs
+from bridge.durations import parse_rate
 from bridge.errors import Fault, PluginError, SettingsError
 from bridge.health import Breaker
 from bridge.hookspecs import (
@@ -78,11 +79,12 @@ class LoadedConnector:
         own, kind = self.settings, self.kind or _UNKNOWN_KIND
         schedule = own.retry.schedule if own.retry.schedule is not None else kind.retry_schedule
         concurrency = own.concurrency if own.concurrency is not None else kind.concurrency
+        rate = own.rate if own.rate is not None else kind.rate
         return Policy(
             max_age=own.max_age if own.max_age is not None else kind.max_age,
             timeout=own.timeout if own.timeout is not None else kind.timeout,
             concurrency=concurrency if kind.threadsafe else 1,
-            rate=own.rate if own.rate is not None else kind.rate,
+            rate=rate if isinstance(rate, str) else None,  # a function of settings that could not be read
             schedule=RetrySchedule(schedule, own.retry.jitter),
             breaker=Breaker(own.breaker.failures, tuple(own.breaker.cooldown)),
             order_hold=own.order_hold if own.order_hold is not None else kind.order_hold,
@@ -232,6 +234,8 @@ class _Loader:
             loaded = LoadedConnector(name, settings, kind)
             options = read_options(kind.settings, settings.options, path)
             self.plugins.secrets |= secrets_of(options)
+            kind = replace(kind, rate=_checked_rate(kind, options))
+            loaded = LoadedConnector(name, settings, kind)
             policy = loaded.policy
             context = ConnectorContext(
                 name=name,
@@ -331,6 +335,16 @@ def _check_hooks(plugin: object) -> None:
 
 def _implements(manager: pluggy.PluginManager, plugin: object, hook: str) -> bool:
     return any(caller.name == hook for caller in manager.get_hookcallers(plugin) or ())
+
+
+def _checked_rate(kind: ConnectorKind, options: Any) -> str | None:
+    rate = kind.rate(options) if callable(kind.rate) else kind.rate
+    try:
+        if rate is not None:
+            parse_rate(rate)
+    except ValueError as error:
+        raise PluginError(f"the rate of its kind: {error}") from None
+    return rate
 
 
 def _checked_targets(targets: Sequence[str]) -> tuple[str, ...]:

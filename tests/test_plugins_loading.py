@@ -70,6 +70,45 @@ def deliver(plugins: Plugins, name: str) -> object:
 
 # --- what works ---------------------------------------------------------------------------------------------------
 
+PACED = """
+    from pydantic import BaseModel
+    from bridge import ConnectorKind, hookimpl
+
+    class Options(BaseModel):
+        every: str
+
+    class Slow:
+        @hookimpl
+        def bridge_deliver(self, delivery):
+            return None
+
+    @hookimpl
+    def bridge_connectors():
+        rate = lambda options: options.every and f"1/{options.every}"
+        yield ConnectorKind(name="paced", create=lambda *_: Slow(), settings=Options, rate=rate)
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "rate"),
+    [({"every": "30s"}, "1/30s"), ({"every": "30s", "rate": "5/s"}, "5/s")],
+    ids=["of the settings", "the config's word before it"],
+)
+def test_a_kind_can_make_its_rate_of_the_settings(add: Callable[..., None], table: dict[str, Any], rate: str) -> None:
+    add("paced", PACED)
+
+    assert load(slow={"kind": "paced", "on": ["*"], **table}).connectors["slow"].policy.rate == rate
+
+
+def test_a_rate_that_a_kind_makes_and_nobody_can_read_is_a_fault(add: Callable[..., None]) -> None:
+    add("paced", PACED)
+    plugins = load(slow={"kind": "paced", "on": ["*"], "every": "often"})
+
+    (fault,) = plugins.faults
+    assert '"1/often" is no rate' in fault.message
+    assert plugins.connectors["slow"].error == fault.message
+    assert plugins.connectors["slow"].policy.rate is None
+
 
 def test_an_installed_plugin_works_once_the_config_names_it(site: Path) -> None:
     plugins = load(chat=FIRST)

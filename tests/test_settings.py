@@ -74,13 +74,22 @@ def test_what_is_no_duration_is_an_error_that_shows_how_to_write_one(text: objec
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("1/s", (1, 1)), ("30/m", (30, 60)), ("100/h", (100, 3600)), ("5/minute", (5, 60)), ("2 per second", (2, 1))],
+    [
+        ("1/s", (1, 1)),
+        ("30/m", (30, 60)),
+        ("100/h", (100, 3600)),
+        ("5/minute", (5, 60)),
+        ("2 per second", (2, 1)),
+        ("1/30s", (1, 30)),
+        ("3 / 2.5 min", (3, 150)),
+        ("1/0.5s", (1, 0.5)),
+    ],
 )
 def test_a_rate_reads_as_a_count_and_a_period(text: str, rate: tuple[int, float]) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/s", "1/day", "-1/s", "fast"])
+@pytest.mark.parametrize("text", ["", "1", "0/s", "1/day", "-1/s", "fast", "1/0s", "1/30"])
 def test_what_is_no_rate_is_an_error_that_shows_how_to_write_one(text: str) -> None:
     with pytest.raises(ValueError, match='write "1/s"'):
         parse_rate(text)
