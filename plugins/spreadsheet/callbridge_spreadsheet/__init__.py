@@ -19,7 +19,7 @@ def bridge_connectors() -> Iterable[ConnectorKind]:
             name="spreadsheet",
             create=Spreadsheet,
             settings=SpreadsheetSettings,
-            max_batch=500,
+            max_batch=2000,
             threadsafe=False,
             idempotent=True,
             wants_contact=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -27,6 +29,8 @@ DAYS: Mapping[Locale, str] = {"en": "yyyy-mm-dd", "tr": "dd.mm.yyyy"}
 WIDTHS: Mapping[str, int] = {"number": 20, "name": 24, "company": 24, "cause": 20, "call_id": 38, "event_id": 32}
 """Characters; other columns take as many as their headings need."""
 NARROWEST = 11
+UNREADABLE = (BadZipFile, EOFError, InvalidFileException, KeyError, SyntaxError, ValueError, zlib.error)
+"""What openpyxl raises for a file that is no workbook, or a broken one."""
 
 
 class Workbook:
@@ -61,7 +65,10 @@ class Workbook:
             self._add_headings(sheet, layout)
             for number, line in enumerate(lines, start=last + 1):
                 self._fill(sheet, number, line)
-            _stretch(sheet, last, last + len(lines), layout.width)
+            if layout.width == len(layout.missing):
+                _prepare(sheet, last + len(lines), layout.width)
+            else:
+                _stretch(sheet, last, last + len(lines))
             with replacing(path, seen) as file:
                 book.save(file)
                 _refuse_if_open(path)
@@ -81,7 +88,7 @@ class Workbook:
     def _open(self, path: Path) -> tuple[openpyxl.Workbook, Worksheet]:
         try:
             book = openpyxl.load_workbook(path)
-        except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             raise Misconfigured(f"{path} is no workbook that can be read: move it away, or mend `path`") from error
         if self._worksheet is None:
             sheet = book.worksheets[0]
@@ -89,7 +96,6 @@ class Workbook:
             sheet = book[self._worksheet]
         else:
             sheet = book.create_sheet(self._worksheet)
-            _prepare(sheet)
         if not isinstance(sheet, Worksheet):
             raise Misconfigured(f'"{sheet.title}" in {path} is a chart: name another `worksheet`')
         return book, sheet
@@ -98,7 +104,6 @@ class Workbook:
         book = openpyxl.Workbook()
         sheet = book.worksheets[0]
         sheet.title = self._worksheet or TITLES[self._locale]
-        _prepare(sheet)
         return book, sheet
 
     def _add_headings(self, sheet: Worksheet, layout: Layout) -> None:
@@ -131,10 +136,10 @@ def _format(value: Value, locale: Locale) -> str:
     return DAYS[locale] if isinstance(value, date) else "hh:mm:ss" if isinstance(value, time) else "General"
 
 
-def _prepare(sheet: Worksheet) -> None:
+def _prepare(sheet: Worksheet, last: int, width: int) -> None:
     """A new sheet: its header stays in sight and filters."""
     sheet.freeze_panes = "A2"
-    sheet.auto_filter.ref = "A1:A1"
+    sheet.auto_filter.ref = f"A1:{get_column_letter(width)}{last}"
 
 
 def _calls(sheet: Worksheet, layout: Layout) -> tuple[int, set[Key]]:
@@ -153,16 +158,18 @@ def _rows(sheet: Worksheet, width: int) -> Iterator[tuple[int, Sequence[object]]
     return enumerate(sheet.iter_rows(min_row=2, max_col=width, values_only=True), start=2)
 
 
-def _stretch(sheet: Worksheet, before: int, last: int, width: int) -> None:
+def _stretch(sheet: Worksheet, before: int, last: int) -> None:
     """Let the filter and the tables that ended with the last row take in the new ones."""
-    if sheet.auto_filter.ref:
-        sheet.auto_filter.ref = f"A1:{get_column_letter(width)}{last}"
+    for filtered in (sheet.auto_filter, *sheet.tables.values()):
+        filtered.ref = _longer(filtered.ref, before, last)
     for table in sheet.tables.values():
-        head, _, tail = table.ref.partition(":")
-        if tail.endswith(str(before)) and tail.rstrip("0123456789") + str(before) == tail:
-            table.ref = f"{head}:{tail.rstrip('0123456789')}{last}"
-            if table.autoFilter is not None:
-                table.autoFilter.ref = table.ref
+        if table.autoFilter is not None:
+            table.autoFilter.ref = _longer(table.autoFilter.ref, before, last)
+
+
+def _longer(area: str | None, before: int, last: int) -> str | None:
+    ends_there = area is not None and re.fullmatch(rf"(.*[A-Z]){before}", area)
+    return f"{ends_there[1]}{last}" if ends_there else area
 
 
 def _refuse_if_open(path: Path) -> None:

@@ -227,3 +227,17 @@ def test_the_check_writes_nothing(log: Any, ended: Ended, path: Path) -> None:
     assert not path.exists()
     log.add(ended("c-1"))
     assert log.connector.bridge_check() == f'{path} has 1 calls in "Calls"'
+
+
+def test_a_filter_grows_with_the_calls_and_one_that_people_set_elsewhere_stays(
+    log: Any, ended: Ended, path: Path
+) -> None:
+    log.add(ended("c-1"))
+    log.add(ended("c-2"))
+    grown = sheet(path).auto_filter.ref
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].auto_filter.ref = "B1:C2"
+    book.save(path)
+    log.add(ended("c-3"))
+
+    assert (grown, sheet(path).auto_filter.ref) == ("A1:E3", "B1:C2")
