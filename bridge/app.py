@@ -14,7 +14,7 @@ from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
 from bridge.errors import SettingsError
-from bridge.intake import LARGEST_BODY, Intake
+from bridge.intake import Intake
 from bridge.interpret import Interpreter
 from bridge.metrics import Metrics
 from bridge.monitoring import Monitoring
@@ -149,7 +149,6 @@ class Bridge:
 def create_app(bridge: Bridge) -> Flask:
     """The web application of a bridge."""
     app = Flask("bridge", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.url_map.merge_slashes = False  # a redirect passes the PBX's probe and loses its events
     failed = {name: one.error for name, one in bridge.plugins.directories.items() if one.error is not None}
     settings, plugins, store = bridge.settings, bridge.plugins, bridge.store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -86,7 +85,7 @@ class Monitoring:
             warnings.append("intake.open: posts are taken without a token")
         return {
             "sources": {
-                name: {"last_event_at": _iso(sources.get(name, {}).get("last_event_at"))}
+                name: {"last_event_at": queries.iso(sources.get(name, {}).get("last_event_at"))}
                 for name in self._settings.sources
             },
             "failed": {
@@ -129,11 +128,7 @@ def contradiction_warnings(sources: Mapping[str, Mapping[str, Any]]) -> list[str
     """What to tell the operator of sources whose `answered` flag contradicts the evidence."""
     return [
         f"sources.{name}: the PBX's answered flag contradicted the evidence {row['contradictions']} times, "
-        f"last at {_iso(row['contradicted_at'])}: {row['contradiction_hint'] or 'look at the raw forms'}"
+        f"last at {queries.iso(row['contradicted_at'])}: {row['contradiction_hint'] or 'look at the raw forms'}"
         for name, row in sorted(sources.items())
         if row["contradictions"]
     ]
-
-
-def _iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

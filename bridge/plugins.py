@@ -57,7 +57,6 @@ class LoadedSource:
     """A configured source, ready to read posts."""
 
     name: str
-    kind: SourceKind
     settings: SourceSettings
     source: Source
 
@@ -224,7 +223,7 @@ class _Loader:
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             self._fault(path, error)
             return
-        self.plugins.sources[name] = LoadedSource(name, kind, settings, source)
+        self.plugins.sources[name] = LoadedSource(name, settings, source)
 
     def load_connector(self, name: str, settings: ConnectorSettings) -> LoadedConnector:
         path = f"connectors.{name}"

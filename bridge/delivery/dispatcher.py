@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from bridge.delivery.lane import Lane
 from bridge.errors import StoreError
-from bridge.health import TELL_EVERY
 from bridge.store import Claim, ClaimRequest, Leasing, Store
 
 TICK = 1.0
@@ -227,9 +226,6 @@ class Dispatcher:
 
     def _tell_dead(self) -> None:
         now = self._clock()
-        for lane in self._lanes.values():
-            told_at = lane.health.dead_told_at
-            if lane.health.dead_untold and (told_at is None or now - told_at >= TELL_EVERY):
-                self.nudge(self._store.tell_dead())
-                self._look_anew = True
-                return
+        if any(lane.health.dead_to_tell(now) for lane in self._lanes.values()):
+            self.nudge(self._store.tell_dead())
+            self._look_anew = True

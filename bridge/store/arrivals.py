@@ -113,7 +113,6 @@ class Arrivals:
                 position=one.position,
                 connector=connector,
                 target=target,
-                fresh_from=one.meaning.event.data.received_at.timestamp(),
             )
             for one in kept
             if not one.meaning.late

@@ -43,7 +43,11 @@ class Owed:
     position: int
     connector: str
     target: str
-    fresh_from: float
+
+    @property
+    def fresh_from(self) -> float:
+        """Age counts from when the bridge got the post."""
+        return self.event.data.received_at.timestamp()
 
 
 @dataclass(frozen=True, slots=True)

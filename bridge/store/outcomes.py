@@ -72,11 +72,7 @@ class Outcomes:
         """Keep troubles as events, owed to whoever asks for them: (event type, trouble, now)."""
         events = [_trouble_event(*trouble) for trouble in troubles]
         insert_rows(connection, schema.events, [event_row(event, None) for event in events])
-        owed = [
-            Owed(event, None, 0, connector, target, event.data.received_at.timestamp())
-            for event in events
-            for connector, target in self._route(event)
-        ]
+        owed = [Owed(event, None, 0, connector, target) for event in events for connector, target in self._route(event)]
         owe(connection, owed, set(), None, troubles[0][2])
         told = frozenset(one.connector for one in owed)
         return [told] * len(troubles)

@@ -59,7 +59,7 @@ def deliveries(
             "connector": row.connector,
             "state": row.state,
             "attempts": row.attempts,
-            "next_attempt_at": _iso(row.due_at) if waits else None,
+            "next_attempt_at": iso(row.due_at) if waits else None,
             "last_error": row.last_error,
             "receipt": row.receipt,
         }
@@ -78,7 +78,7 @@ def attempts(
             "delivery_id": row.delivery_id,
             "connector": row.connector,
             "number": row.number,
-            "started_at": _iso(row.started_at),
+            "started_at": iso(row.started_at),
             "seconds": round(row.seconds, 3),
             "outcome": row.outcome,
             "status": row.status,
@@ -92,7 +92,7 @@ def quarantine(connection: Connection, *, limit: int | None = None) -> Iterator[
     table = schema.quarantine
     query = select(table).order_by(table.c.received_at, table.c.id)
     for row in _newest(connection, query, limit):
-        yield {"received_at": _iso(row.received_at), "reason": row.reason, "raw": json.loads(row.raw)}
+        yield {"received_at": iso(row.received_at), "reason": row.reason, "raw": json.loads(row.raw)}
 
 
 def tallies(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -109,7 +109,7 @@ def tallies(connection: Connection) -> dict[str, dict[str, Any]]:
         elif row.state == "dead":
             entry["dead"] = row.n
         elif row.state == "delivered":
-            entry["last_success"] = _iso(row.last)
+            entry["last_success"] = iso(row.last)
     return tally
 
 
@@ -134,5 +134,6 @@ def _newest(connection: Connection, query: Select[Any], limit: int | None) -> It
     yield from reversed(connection.execute(query.order_by(None).order_by(*order).limit(limit)).all())
 
 
-def _iso(at: float | None) -> str | None:
+def iso(at: float | None) -> str | None:
+    """A moment (seconds since the epoch) in ISO 8601, UTC, to the millisecond."""
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

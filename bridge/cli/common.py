@@ -1,0 +1,107 @@
+"""What the commands share: options, the store, rows for people or for programs, errors in a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.errors import BridgeError, SettingsError
+from bridge.settings import load_settings, parse_duration
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 24h, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Commands(click.Group):
+    """Commands that say what is wrong in a line or a few, and exit 1, where they fail for a reason people can mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            for fault in error.faults:
+                click.echo(str(fault), err=True)
+            sys.exit(1)
+        except BridgeError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+        except BrokenPipeError:  # `callbridge events | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The config file (else CALLBRIDGE_CONFIG, else config/bridge.toml).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+limit_option = click.option("--limit", type=click.IntRange(min=1), help="Only the last N rows.")
+
+TABLE_ROWS = 50
+"""Rows a table shows where no --limit is given; --json shows all."""
+
+
+@contextmanager
+def reading(path: Path | None) -> Iterator[Any]:
+    with _database(path) as database, _one_line_errors(), database.reader.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(path: Path | None) -> Iterator[Any]:
+    with _database(path) as database, _one_line_errors(), database.writer.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def _database(path: Path | None) -> Iterator[Any]:
+    from bridge.store import Database
+
+    database = Database(load_settings(path, os.environ).store.url)
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from bridge.store.database import store_error
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise store_error(error) from error
+
+
+def row_limit(limit: int | None, as_json: bool) -> int | None:
+    return limit if limit is not None or as_json else TABLE_ROWS
+
+
+def show(rows: Iterator[Any], columns: list[str], as_json: bool, empty: str) -> None:
+    from bridge.tables import print_json, print_table
+
+    if as_json:
+        print_json(rows, sys.stdout)
+    else:
+        print_table(rows, columns, sys.stdout, empty)

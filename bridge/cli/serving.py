@@ -1,0 +1,102 @@
+"""Serving, and the config: `serve`, `init`, `check`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.cli.common import config_option
+from bridge.errors import SettingsError
+from bridge.model import Locale
+from bridge.redaction import RedactingFormatter, Redactor
+from bridge.settings import FaultySettingsError, Settings, load_settings, secrets_of
+
+
+@click.command()
+@config_option
+def serve(path: Path | None) -> None:
+    """Take the PBX's posts and deliver the events."""
+    from bridge import server
+
+    settings = load_settings(path, os.environ)
+    redactor = Redactor(secrets_of(settings))
+    _set_up_logging(settings, redactor)
+    server.check_address(settings.server)
+
+    def make() -> tuple[Any, Any]:
+        from bridge.app import Bridge, create_app
+
+        bridge = Bridge(settings, redactor)
+        return bridge, create_app(bridge)
+
+    server.serve(settings.server, make)
+
+
+@click.command()
+@config_option
+@click.option("--locale", type=click.Choice(["en", "tr"]), default="en", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--public-url", help="How the PBX reaches the bridge, such as https://calls.example.com")
+def init(path: Path | None, locale: Locale, host: str, port: int, public_url: str | None) -> None:
+    """Write a config with a fresh token, and print the URL to enter in the PBX."""
+    from bridge.initial import write_config
+    from bridge.settings import DEFAULT_FILE
+
+    target = path or Path(os.environ.get("CALLBRIDGE_CONFIG") or DEFAULT_FILE)
+    url = write_config(target, locale=locale, host=host, port=port, public_url=public_url)
+    click.echo(f"{target} is written. Start the bridge with `callbridge serve --config {target}`.", err=True)
+    click.echo("Enter this URL in the PBX (CRM Entegrasyonu, Bildirilecek URL); it holds the secret:", err=True)
+    click.echo(url)
+
+
+@click.command()
+@config_option
+@click.option("--online", is_flag=True, help="Also let each connector and directory test its credentials and target.")
+def check(path: Path | None, online: bool) -> None:
+    """Say everything that is wrong with the config; exit 1 if anything is."""
+    from bridge.plugins import find_faults, load_plugins
+
+    try:
+        settings = load_settings(path, os.environ)
+    except SettingsError as error:
+        rest = error.rest if isinstance(error, FaultySettingsError) else None
+        faults = [*error.faults, *(find_faults(rest) if rest else [])]
+    else:
+        faults = find_faults(settings)
+    if faults:
+        for fault in faults:
+            click.echo(str(fault))
+        sys.exit(1)
+    click.echo("the config is fine")
+    if online and not _check_online(load_plugins(settings)):
+        sys.exit(1)
+
+
+def _check_online(plugins: Any) -> bool:
+    """Run the own check of each connector and directory; whether all passed."""
+    redactor = Redactor(plugins.secrets)
+    named = [("connectors", name) for name in plugins.connectors]
+    named += [("directories", name) for name in plugins.directories]
+    results = [(role, name, plugins.check(role, name)) for role, name in named]
+    for role, name, (said, error) in results:
+        click.echo(redactor.clean(f"{role}.{name}: {error or said or 'has no check of its own'}"), err=bool(error))
+    return not any(error for *_, (_, error) in results)
+
+
+def _set_up_logging(settings: Settings, redactor: Redactor) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        RedactingFormatter(redactor, logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log.level.upper())
+    # urllib3 and others write URLs at debug level: the bridge's own words are enough.
+    for chatty in ("urllib3", "alembic", "granian", "_granian"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
