@@ -28,6 +28,8 @@ from bridge.store.leases import new_token
 
 HOOK_SECONDS = 5.0
 """Seconds `bridge_start` and `bridge_stop` may take: one that hangs must not hold the others up."""
+LEAST_HOOK_SECONDS = 0.5
+"""Seconds `bridge_stop` gets in any case, also where the deliveries under way have used up the time."""
 
 _log = logging.getLogger("callbridge")
 
@@ -45,6 +47,9 @@ class Bridge:
         if settings.strict and self.plugins.faults:
             raise SettingsError(self.plugins.faults)
         redactor.add(self.plugins.secrets | secrets_of(settings))
+        self._clean = redactor.clean
+        self.failed_directories: dict[str, str] = {}
+        """Why a directory could not be loaded or started."""
         self.metrics = Metrics()
         regions = {name: source.region for name, source in settings.sources.items()}
         router = Router(tuple(self.plugins.connectors.values()), regions)
@@ -82,17 +87,17 @@ class Bridge:
         self.store.start(
             tuple(self.plugins.sources), tuple(self.plugins.connectors), self.dispatcher.notice_foreign_write
         )
+        failed = self._call_hooks("bridge_start")
         for name, directory in self.plugins.directories.items():
-            if directory.error is not None:
-                _log.error("directory %s failed, nobody is looked up there: %s", name, directory.error)
-            else:
-                self._call_hook("directories", name, "bridge_start")
+            if error := directory.error or failed.get(("directories", name)):
+                self.failed_directories[name] = error
+                _log.error("directory %s failed: %s", name, error)
         for name, connector in self.plugins.connectors.items():
-            if connector.error is not None:
-                _log.error("connector %s failed, its deliveries wait: %s", name, connector.error)
-            else:
+            if error := connector.error or failed.get(("connectors", name)):
+                _log.error("connector %s failed, its deliveries wait: %s", name, error)
+            if connector.error is None:
                 self.store.split_targets(name, connector.targets)
-                self._call_hook("connectors", name, "bridge_start")
+                self.store.note_start(name, failed.get(("connectors", name)))
         self.dispatcher.start()
         self._say_who_may_post()
 
@@ -103,13 +108,9 @@ class Bridge:
 
     def drain(self, seconds: float) -> None:
         """Deliver no more: calls under way may end within `seconds`, the rest is given back. Posts are still taken."""
+        deadline = time.monotonic() + seconds
         self.dispatcher.stop(seconds)
-        for name, connector in self.plugins.connectors.items():
-            if connector.error is None:
-                self._call_hook("connectors", name, "bridge_stop")
-        for name, directory in self.plugins.directories.items():
-            if directory.error is None:
-                self._call_hook("directories", name, "bridge_stop")
+        self._call_hooks("bridge_stop", max(LEAST_HOOK_SECONDS, deadline - time.monotonic()))
 
     def close(self) -> None:
         """Close the store, after the last post."""
@@ -123,38 +124,56 @@ class Bridge:
         else:
             _log.warning("intake.open: anybody who reaches the bridge can post")
 
-    def _call_hook(self, role: str, name: str, hook: str) -> None:
-        """Call a hook of a connector or a directory, for so long and no longer.
+    def _call_hooks(self, hook: str, seconds: float = HOOK_SECONDS) -> dict[tuple[str, str], str]:
+        """Call a hook of all connectors and directories at the same time, for so long and no longer.
 
-        Failure policy: what it raises is logged. A connector that could not start says more when it is asked to
-        deliver.
+        Returns why it failed, by role and name, secrets removed. Failure policy: one that raises or hangs holds up no
+        other, and what it was called for counts as not done.
         """
-        call = self.plugins.caller(role, name, hook)
-        if call is None:
-            return
+        failed: dict[tuple[str, str], str] = {}
+        threads: dict[tuple[str, str], threading.Thread] = {}
 
-        def guarded() -> None:
+        def guarded(who: tuple[str, str], call: Callable[..., object]) -> None:
             try:
                 call()
-            except BaseException:  # noqa: BLE001  # a plugin may raise anything
-                _log.exception("%s.%s: %s failed", role, name, hook)
+            except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
+                _log.error("%s.%s: %s failed", *who, hook, exc_info=error)
+                failed[who] = self._clean(f"{hook} failed: {type(error).__name__}: {error}")
 
-        thread = threading.Thread(target=guarded, name=f"{hook}-{name}", daemon=True)
-        thread.start()
-        thread.join(HOOK_SECONDS)
-        if thread.is_alive():
-            _log.error("%s.%s: %s did not return within %.0f s", role, name, hook, HOOK_SECONDS)
+        deadline = time.monotonic() + min(seconds, HOOK_SECONDS)
+        for who in self._plugged():
+            if (call := self.plugins.caller(*who, hook)) is not None:
+                threads[who] = threading.Thread(target=guarded, args=(who, call), name=f"{hook}-{who[1]}", daemon=True)
+                threads[who].start()
+        for who, thread in threads.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                failed[who] = f"{hook} did not return within {min(seconds, HOOK_SECONDS):g} s"
+                _log.error("%s.%s: %s", *who, failed[who])
+        return failed
+
+    def _plugged(self) -> list[tuple[str, str]]:
+        """The (role, name) of every connector and directory that could be loaded."""
+        return [
+            *(("connectors", name) for name, one in self.plugins.connectors.items() if one.error is None),
+            *(("directories", name) for name, one in self.plugins.directories.items() if one.error is None),
+        ]
 
 
 def create_app(bridge: Bridge) -> Flask:
     """The web application of a bridge."""
     app = Flask("bridge", static_folder=None)
     app.url_map.merge_slashes = False  # a redirect passes the PBX's probe and loses its events
-    failed = {name: one.error for name, one in bridge.plugins.directories.items() if one.error is not None}
     settings, plugins, store = bridge.settings, bridge.plugins, bridge.store
     intake = Intake(settings, plugins.sources, store, bridge.hand_over, bridge.metrics, bridge.clock)
     monitoring = Monitoring(
-        settings, plugins.connectors, failed, store, bridge.dispatcher, bridge.metrics, bridge.clock
+        settings,
+        plugins.connectors,
+        bridge.failed_directories,
+        store,
+        bridge.dispatcher,
+        bridge.metrics,
+        bridge.clock,
     )
     app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())

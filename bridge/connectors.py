@@ -26,17 +26,20 @@ def describe_connectors(
     rows = []
     for name in (*configured, *sorted(set(tallies) - set(configured))):
         connector = configured.get(name)
-        state, error = _state(connector, healths.get(name, Health()), now)
+        state, error = connector_state(connector, healths.get(name, Health()), now)
         row = {"name": name, "kind": connector.settings.kind if connector else None, "state": state, "error": error}
         rows.append({**row, **tallies.get(name, queries.NO_DELIVERIES)})
     return rows
 
 
-def _state(connector: LoadedConnector | None, health: Health, now: float) -> tuple[str, str | None]:
+def connector_state(connector: LoadedConnector | None, health: Health, now: float) -> tuple[str, str | None]:
+    """The state of a connector, as `describe_connectors` has it, and why it is so, where there is a reason."""
     if connector is None:
         return "orphaned", "no longer in the config"
     if connector.error is not None:
         return "failed", connector.error
+    if health.not_started is not None:
+        return "failed", health.not_started
     if health.paused_by is not None:
         return "paused", health.reason
     return ("active" if health.admits(now) == "all" else "open"), health.last_error

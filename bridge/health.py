@@ -38,8 +38,9 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is remembered of a connector between deliveries. `reason` says why it is paused, for people; `version` grows
-    with each change that is kept, so that who reads late knows that he is late."""
+    """What is remembered of a connector between deliveries. `reason` says why it is paused, `not_started` why its
+    `bridge_start` failed, for people; `version` grows with each change that is kept, so that who reads late knows that
+    he is late."""
 
     paused_by: PausedBy | None = None
     reason: str | None = None
@@ -50,10 +51,13 @@ class Health:
     last_error: str | None = None
     dead_untold: int = 0
     dead_told_at: float | None = None
+    not_started: str | None = None
     version: int = 0
 
     def admits(self, now: float) -> Admission:
         """How many deliveries may be tried now: all, one at a time (a probe), or none."""
+        if self.not_started is not None:
+            return "none"
         if self.paused_by is not None:
             return "one" if self.probe_at is not None and self.probe_at <= now else "none"
         if self.open_until is not None:
@@ -62,6 +66,8 @@ class Health:
 
     def admits_at(self) -> float | None:
         """When the next probe is allowed; None where nothing is waited for, or nothing but a resume helps."""
+        if self.not_started is not None:
+            return None
         return self.probe_at if self.paused_by is not None else self.open_until
 
     def delivered(self) -> Health:
@@ -107,8 +113,17 @@ class Health:
         return replace(self, paused_by="operator", reason="paused by the operator", probe_at=None)
 
     def resume(self) -> Health:
-        """The operator resumes it, whatever stopped it."""
-        return Health(dead_untold=self.dead_untold, dead_told_at=self.dead_told_at, version=self.version)
+        """The operator resumes it, whatever stopped it; but what could not start needs a restart."""
+        return Health(
+            dead_untold=self.dead_untold,
+            dead_told_at=self.dead_told_at,
+            not_started=self.not_started,
+            version=self.version,
+        )
+
+    def started(self, error: str | None) -> Health:
+        """A process has called `bridge_start`; `error` says why it failed."""
+        return replace(self, not_started=error)
 
     def died(self, count: int) -> Health:
         """`count` deliveries more are dead, of which nobody has been told."""

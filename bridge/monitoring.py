@@ -9,8 +9,10 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from bridge.clients import find_client
+from bridge.connectors import connector_state
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.errors import StoreError
+from bridge.health import Health
 from bridge.metrics import Metrics
 from bridge.plugins import LoadedConnector
 from bridge.settings import Settings
@@ -83,23 +85,18 @@ class Monitoring:
         warnings = contradiction_warnings(sources)
         if self._settings.intake.open and not self._settings.intake.tokens:
             warnings.append("intake.open: posts are taken without a token")
+        states = {
+            name: connector_state(connector, healths.get(name, Health()), now)
+            for name, connector in self._connectors.items()
+        }
         return {
             "sources": {
                 name: {"last_event_at": queries.iso(sources.get(name, {}).get("last_event_at"))}
                 for name in self._settings.sources
             },
-            "failed": {
-                name: connector.error for name, connector in self._connectors.items() if connector.error is not None
-            },
-            "paused": {
-                name: health.reason
-                for name, health in healths.items()
-                if name in self._connectors and health.paused_by is not None
-            },
-            "open": {
-                name: health.last_error
-                for name, health in healths.items()
-                if name in self._connectors and health.paused_by is None and health.admits(now) != "all"
+            **{
+                state: {name: reason for name, (known, reason) in states.items() if known == state}
+                for state in ("failed", "paused", "open")
             },
             "hung": sorted(name for name, lane in self._dispatcher.lanes().items() if lane.is_hung),
             "failed_directories": dict(self._failed_directories),
@@ -117,10 +114,9 @@ class Monitoring:
             return Response(str(error), status=503, mimetype="text/plain")
         now = self._clock()
         for name, connector in self._connectors.items():
-            health = healths.get(name)
-            stopped = connector.error is not None or (health is not None and health.admits(now) != "all")
+            state, _ = connector_state(connector, healths.get(name, Health()), now)
             self._metrics.waiting.labels(name).set(waiting.get(name, 0))
-            self._metrics.stopped.labels(name).set(stopped)
+            self._metrics.stopped.labels(name).set(state != "active")
         return Response(self._metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

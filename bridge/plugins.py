@@ -210,6 +210,7 @@ class _Loader:
         self._found = find_installed()
         self._modules = _new_manager()
         self._broken: dict[str, str] = {}
+        self._known_as: dict[str, str] = {}  # a module that brings several kinds is registered once, under the first
         self.plugins = Plugins({name: installed for name, (_, installed) in self._found.items()})
 
     def load_source(self, name: str, settings: SourceSettings) -> None:
@@ -270,10 +271,10 @@ class _Loader:
         if name not in self._found:
             raise PluginError(f'no plugin of kind "{name}" is installed (`callbridge plugins` lists those that are)')
         self._import(name)
-        plugin = self._modules.get_plugin(name)
+        plugin = self._modules.get_plugin(self._known_as[name])
         if not _implements(self._modules, plugin, hook):
             raise PluginError(f'the plugin "{name}" brings no {role}')
-        others = [other for other_name, other in self._modules.list_name_plugin() if other_name != name]
+        others = [other for _, other in self._modules.list_name_plugin() if other is not plugin]
         kinds: list[Iterable[Kind]] = self._modules.subset_hook_caller(hook, others)()
         for kind in chain.from_iterable(kinds):  # inside the caller's guard: it may be a generator
             if isinstance(kind, wanted) and kind.name == name:
@@ -284,13 +285,13 @@ class _Loader:
     def _import(self, name: str) -> None:
         if name in self._broken:
             raise PluginError(self._broken[name])
-        if self._modules.has_plugin(name):
+        if name in self._known_as:
             return
         point, installed = self._found[name]
         try:
             module = point.load()
             _check_hooks(module)
-            self._modules.register(module, name)
+            self._known_as[name] = self._modules.get_name(module) or self._modules.register(module, name) or name
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise

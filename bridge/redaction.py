@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import logging
 import re
 import threading
@@ -47,7 +49,7 @@ class Redactor:
 def _forms(secret: str) -> Iterator[str]:
     # The value of a header such as `Bearer …` may come back without its first word.
     words = filter(_is_token, secret.split()) if " " in secret else ()
-    for text in (secret, *words, *_parts_of_url(secret)):
+    for text in (secret, *words, *_parts_of_url(secret), *_basic_login(secret)):
         yield from (text, quote(text), quote(text, safe=""), quote_plus(text))
 
 
@@ -65,6 +67,20 @@ def _parts_of_url(secret: str) -> Iterator[str]:
         yield from (url.password, unquote(url.password))
     values = [value for _, value in parse_qsl(url.query)]
     yield from filter(_is_token, [*url.path.split("/"), *values])
+
+
+def _basic_login(secret: str) -> Iterator[str]:
+    """Of HTTP basic auth, the pair as it is sent for a URL with a login, and the pair in a header that sends one."""
+    with contextlib.suppress(ValueError):
+        url = urlsplit(secret)
+        if url.netloc and url.password:
+            pair = f"{unquote(url.username or '')}:{unquote(url.password)}"
+            yield base64.b64encode(pair.encode()).decode()
+    scheme, _, sent = secret.partition(" ")
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            pair = base64.b64decode(sent, validate=True).decode()
+            yield from (pair, pair.partition(":")[2])
 
 
 def _is_token(part: str) -> bool:

@@ -33,6 +33,8 @@ BOOK = """
         @hookimpl
         def bridge_start(self):
             self.calls.append("start")
+            if self.options.broken:
+                raise OSError(f"no way in with {self.options.token.get_secret_value()}")
 
         @hookimpl
         def bridge_lookup(self, number):
@@ -151,6 +153,13 @@ def test_a_directory_is_started_with_the_bridge_and_stopped_with_it(open_desk: C
 
     desk.bridge.drain(2.0)
     assert book.calls == ["start", "stop"]
+
+
+def test_a_directory_that_cannot_start_is_named_and_the_others_answer(open_desk: Callable[..., Any]) -> None:
+    desk = open_desk(OFFICE + '[directories.down]\nkind = "book"\nbroken = true\ntoken = "s3cret-token"\n')
+
+    failed = desk.client.get("/readyz").json["failed_directories"]
+    assert failed == {"down": "bridge_start failed: OSError: no way in with ***"}
 
 
 def test_national_numbers_of_a_directory_are_of_its_region_else_of_the_first_source() -> None:

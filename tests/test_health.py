@@ -116,6 +116,14 @@ def test_a_resume_forgets_whatever_stopped_it() -> None:
         assert stopped.resume() == Health()
 
 
+def test_what_could_not_start_admits_nothing_until_it_starts_whatever_the_operator_does() -> None:
+    stuck = Health().started("no login")
+    later = NOW + 365 * 24 * 3600
+
+    assert [one.admits(later) for one in (stuck, stuck.resume(), stuck.delivered())] == ["none"] * 3
+    assert (stuck.admits_at(), stuck.started(None)) == (None, Health())
+
+
 def test_dead_deliveries_are_told_at_most_once_an_hour() -> None:
     health = Health().died(3)
     assert health.dead_to_tell(NOW) == 3
@@ -130,6 +138,6 @@ def test_a_clock_that_was_set_back_does_not_keep_dead_deliveries_secret_for_long
 
 
 def test_it_is_read_as_it_was_written() -> None:
-    health = replace(failing(5), dead_untold=2, dead_told_at=NOW, version=7)
+    health = replace(failing(5), dead_untold=2, dead_told_at=NOW, not_started="no login", version=7)
 
     assert Health.from_json(health.to_json()) == health

@@ -171,6 +171,24 @@ def test_a_connector_and_a_directory_may_have_the_same_name(site: Path, add: Cal
 # --- only what is named is imported -------------------------------------------------------------------------------
 
 
+def test_one_module_may_bring_several_kinds_under_an_entry_point_each(site: Path) -> None:
+    two = GOOD.replace(
+        'yield ConnectorKind(name="good"',
+        'yield ConnectorKind(name="other", create=Chat, settings=Options)\n        yield ConnectorKind(name="good"',
+    )
+    install(site, "pair", two.replace('name="good"', 'name="pair"'), also=("other",))
+    plugins = load(
+        first={"kind": "pair", "on": ["*"], "room": "one"}, second={"kind": "other", "on": ["*"], "room": "two"}
+    )
+
+    assert (deliver(plugins, "first"), deliver(plugins, "second")) == (
+        Receipt(text="first: one"),
+        Receipt(text="second: two"),
+    )
+    listed = {row["name"]: row["state"] for row in describe_installed(plugins)}
+    assert (listed["pair"], listed["other"]) == ("loaded", "loaded")
+
+
 def test_a_plugin_that_nobody_names_is_listed_and_not_imported(site: Path, add: Callable[..., None]) -> None:
     add("loud", f"from pathlib import Path; Path({str(site)!r}, 'imported').touch()", version="4.5.6")
     plugins = load(chat=FIRST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+from base64 import b64encode
 
 import pytest
 
@@ -100,3 +101,12 @@ def test_the_token_of_a_header_is_replaced_without_its_first_word_too() -> None:
     assert (
         redactor.clean("Bearer abc123DEF456 is not abc123DEF456, says the Bearer") == "*** is not ***, says the Bearer"
     )
+
+
+def test_a_login_is_replaced_however_it_is_echoed() -> None:
+    pair = "office:pa55w0rd-of-crm"
+    sent = b64encode(pair.encode()).decode()
+    for secret in (f"https://{pair}@crm.example/hook", f"Basic {sent}"):
+        shown = Redactor([secret]).clean(f"you sent Basic {sent}, which is {pair}, with pa55w0rd-of-crm")
+        assert sent not in shown
+        assert "pa55w0rd-of-crm" not in shown

@@ -79,6 +79,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start feeding the lanes there are by now."""
+        self._learn()  # before the first post: nothing may be leased to a connector that is paused
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -161,12 +162,15 @@ class Dispatcher:
         """Feed every lane that has something due; returns how many seconds nothing is to be done."""
         if self._look_anew:
             self._look_anew = False
-            healths = self._store.healths()
-            for name, lane in self._lanes.items():
-                lane.learn(healths.get(name, lane.health))
-                self._of(name).due_at = 0.0
+            self._learn()
         sleep = min((self._feed(lane) for lane in self._lanes.values()), default=60.0)
         return min(sleep, self._tick())
+
+    def _learn(self) -> None:
+        healths = self._store.healths()
+        for name, lane in self._lanes.items():
+            lane.learn(healths.get(name, lane.health))
+            self._of(name).due_at = 0.0
 
     def _feed(self, lane: Lane) -> float:
         """Claim what is due for a lane, as far as it has room; returns how long it can do without."""

@@ -35,7 +35,7 @@ from bridge.store.deliveries import (
     split_targets,
 )
 from bridge.store.leases import is_dead
-from bridge.store.outcomes import Concluded, Outcomes, load_healths
+from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths
 from bridge.store.writer import Writer
 
 INTAKE_TIMEOUT = 10.0
@@ -127,6 +127,10 @@ class Store:
     def emit(self, event_type: str, trouble: Trouble) -> frozenset[str]:
         """Keep a trouble as an event; returns the connectors that are owed it."""
         return cast("frozenset[str]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
+
+    def note_start(self, connector: str, error: str | None) -> None:
+        """Remember how `bridge_start` of a connector went: `error` says why it failed, None that it did not."""
+        self._writer.call(change_health, (connector, lambda health: health.started(error)))
 
     def note_silence(self, source: str) -> None:
         """Remember that somebody has been told of a source's silence."""

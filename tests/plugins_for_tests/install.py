@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 
 
-def install(folder: Path, kind: str, source: str, *, distribution: str | None = None, version: str = "1.2.3") -> None:
-    """Put a distribution with one entry point, named `kind`, into `folder`; `source` is the text of its module.
+def install(
+    folder: Path,
+    kind: str,
+    source: str,
+    *,
+    distribution: str | None = None,
+    version: str = "1.2.3",
+    also: Sequence[str] = (),
+) -> None:
+    """Put a distribution with an entry point named `kind` into `folder`; `source` is the text of its module.
+
+    `also` names more entry points of the same module.
 
     Whoever has the folder on its path (`sys.path`, `PYTHONPATH`) finds the plugin as it finds any that is installed.
     """
@@ -17,4 +28,6 @@ def install(folder: Path, kind: str, source: str, *, distribution: str | None = 
     metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(f"[callbridge]\n{kind} = {module}\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(
+        "\n".join(["[callbridge]", *(f"{name} = {module}" for name in (kind, *also))]), encoding="utf-8"
+    )
