@@ -165,7 +165,7 @@ def spellings(draw: st.DrawFn) -> tuple[str, str]:
     return draw(st.sampled_from(["", "0", code, f"{code}0", f"00{code}", "00", "000"])) + national, region
 
 
-@settings(deadline=None, derandomize=True, max_examples=2000)
+@settings(deadline=None, derandomize=True, max_examples=600)
 @given(spelling=spellings(), international=st.booleans())
 @example(spelling=("02037151250", "GB"), international=True)
 @example(spelling=("00040210443076", "NL"), international=False)
@@ -186,7 +186,7 @@ def test_the_common_spellings_of_turkey_go_the_fast_way(national: str) -> None:
             assert _plain_e164(written, international, "TR") == said
 
 
-@settings(deadline=None, derandomize=True, max_examples=500)
+@settings(deadline=None, derandomize=True, max_examples=250)
 @example(spelling=("251681", "DE"), marks=[""] * 20)
 @given(spelling=spellings(), marks=st.lists(st.sampled_from(["", " ", "-", ".", "(", ") "]), min_size=20, max_size=20))
 def test_a_number_alone_is_read_as_one_beside_words(spelling: tuple[str, str], marks: list[str]) -> None:
