@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event as ProcessEvent
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +35,9 @@ STOP_SECONDS = 9
 """Seconds from SIGTERM to the end, whatever hangs."""
 DRAIN_SECONDS = 7.0
 """Of these, how many the deliveries under way get."""
+REQUEST_SECONDS = 1.0
+"""Seconds that the requests under way get after them: granian waits for a client that sent half of one until it gives
+up."""
 BLOCKING_THREADS = 64
 """Threads that run requests, begun as they are needed. A post waits for its commit, and those that wait share one; a
 client that sends half a body keeps one waiting until it gives up."""
@@ -87,10 +91,13 @@ class _Worker:
         self._parent = os.getpid()
         self._draining = threading.Lock()
         self._drained = threading.Event()
+        self._ending = threading.Lock()
         self._service: Service | None = None
 
     def load(self, _target: str) -> Flask:
         """Called by granian in the worker process: the application to serve."""
+        # Ctrl-C reaches the parent too, which stops this process in its order.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._die_with_parent()
         try:
             self._service, app = self._make()
@@ -113,14 +120,13 @@ class _Worker:
         MPServer._spawn_wsgi_worker(*args, **kwargs)
         threading.Thread(target=self._drain, name="drain", daemon=True).start()
         self._drained.wait(DRAIN_SECONDS + 1)
-        if self._service is not None:
-            self._service.close()
-        logging.shutdown()
-        os._exit(0)  # a thread of a connector that hangs must not keep the process
+        self._end()
 
     def _drain_when_told(self) -> None:
         os.read(self._told, 1)
         self._drain()
+        time.sleep(REQUEST_SECONDS)
+        self._end()
 
     def _drain(self) -> None:
         if self._service is None or not self._draining.acquire(blocking=False):
@@ -129,6 +135,13 @@ class _Worker:
             self._service.drain(DRAIN_SECONDS)
         finally:
             self._drained.set()
+
+    def _end(self) -> None:
+        self._ending.acquire()  # for ever: whoever comes second is ended with the process
+        if self._service is not None:
+            self._service.close()
+        logging.shutdown()
+        os._exit(0)  # a thread of a connector that hangs must not keep the process
 
     def _die_with_parent(self) -> None:
         """Have the kernel kill this process when its parent dies: an orphan would go on serving the port."""

@@ -256,6 +256,32 @@ def test_sigterm_does_not_wait_for_a_delivery_longer_than_10_seconds_and_repeats
         eventually(lambda: states(bridge, "chat") == ["delivered"])
 
 
+def test_sigterm_does_not_wait_for_a_client_that_has_sent_half_a_post(tmp_path: Path, sink: RecordingSink) -> None:
+    with (
+        running_bridge(tmp_path, hook("chat", sink.url)) as bridge,
+        socket.create_connection(("127.0.0.1", bridge.port)) as half,
+    ):
+        half.sendall(b"POST /event HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\ncall_uuid=")
+        miss(bridge, "1")  # by now the bridge reads the other post
+        began = time.monotonic()
+
+        assert bridge.stop() == 0
+        assert time.monotonic() - began < 5
+
+
+def test_ctrl_c_which_reaches_every_process_ends_it_as_quickly(tmp_path: Path, sink: RecordingSink) -> None:
+    with running_bridge(tmp_path, hook("chat", sink.url)) as bridge:
+        miss(bridge, "1")
+        sink.wait_for(1)
+        began = time.monotonic()
+        for pid in (bridge.pid, *children(bridge.pid)):
+            os.kill(pid, signal.SIGINT)
+
+        assert bridge.wait() == 0
+        assert time.monotonic() - began < 5
+        assert states(bridge, "chat") == ["delivered"]
+
+
 def test_after_kill_9_nothing_serves_any_more_and_what_was_under_way_is_delivered_at_the_restart(
     tmp_path: Path, sink: RecordingSink
 ) -> None:
