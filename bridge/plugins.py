@@ -6,6 +6,7 @@ of it is failed, and its deliveries wait.
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -269,7 +270,9 @@ class _Loader:
     def kind(self, wanted: type[Kind], hook: str, role: str, name: str) -> Kind:
         """The kind of that name, from the plugin of that name. Raises PluginError."""
         if name not in self._found:
-            raise PluginError(f'no plugin of kind "{name}" is installed (`callbridge plugins` lists those that are)')
+            near = difflib.get_close_matches(name, self._found, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else "`callbridge plugins` lists those that are"
+            raise PluginError(f'no plugin of kind "{name}" is installed ({hint})')
         self._import(name)
         plugin = self._modules.get_plugin(self._known_as[name])
         if not _implements(self._modules, plugin, hook):

@@ -125,7 +125,7 @@ def test_check_lists_every_error_at_once_with_its_key_path(tmp_path: Path) -> No
         "sources.bulutsantralim.answered_mean": "unknown key; did you mean `answered_means`?",
         "sources.bulutsantralim.timezone": told["sources.bulutsantralim.timezone"],
     }
-    assert 'no plugin of kind "webhok" is installed' in told["connectors.crm.kind"]
+    assert 'no plugin of kind "webhok" is installed (did you mean `webhook`?)' in told["connectors.crm.kind"]
     assert "Europe/Istanbul" in told["sources.bulutsantralim.timezone"]
     assert "a-secret" not in done.output
 
