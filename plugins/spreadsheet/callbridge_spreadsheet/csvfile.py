@@ -22,6 +22,8 @@ from callbridge_spreadsheet.paths import path_of
 
 BOM = "\ufeff"
 DELIMITERS = (";", ",", "\t")
+USUAL_HEADER = 4096
+"""Characters in which a first row usually ends."""
 MOST_KNOWN = 3
 """Files whose rows are remembered: this month's, the last one's around midnight, and one more."""
 
@@ -147,7 +149,7 @@ class CsvFile:
 
     def _read(self, path: Path, seen: Stamp | None) -> _Known:
         text = _decoded(path) if seen is not None else ""
-        if not text.strip():
+        if not text or text.isspace():
             delimiter = ";" if self._locale == "tr" else ","
             layout = arrange([], self._columns, self._locale, str(path))
             return _Known(seen, delimiter, "\r\n", False, layout, _Calls("", delimiter, layout))
@@ -189,8 +191,13 @@ def _decoded(path: Path) -> str:
 
 def _header(text: str, delimiter: str) -> tuple[list[str], int]:
     """The cells of the first row, and where the rest begins."""
-    source = io.StringIO(text, newline="")
-    return next(csv.reader(source, delimiter=delimiter), []), source.tell()
+    # To copy a long file takes longer than to append to it, and few headers are longer than its first piece.
+    for piece in (text[:USUAL_HEADER], text):
+        source = io.StringIO(piece, newline="")
+        cells = next(csv.reader(source, delimiter=delimiter), [])
+        if source.tell() < len(piece):
+            break
+    return cells, source.tell()
 
 
 def _written(lines: Sequence[Sequence[str]], delimiter: str, newline: str) -> str:
