@@ -84,6 +84,8 @@ def test_the_missed_calls_of_a_morning_arrive_after_retries(start: Callable[...,
     assert missed[1] == missed[2] == str(demo.shown.count("Kaçan çağrı"))
     assert re.search(r"\(0212\) 320 50 62 +1001 +1001 +missed", demo.shown)
     assert re.search(r"missed_to_channel +call\.missed +delivered +[23] ", demo.shown)
+    spreadsheet = demo.shown.partition("calls.csv")[2]
+    assert re.search(r"\d\d:\d\d:\d\d +Gelen +\(0212\) 320 50 62 +1001 .*Kaçan", spreadsheet)
     assert demo.has_left_nothing()
 
 

@@ -8,6 +8,7 @@ messages, so that the retries can be seen. With --exit it ends by itself: 0 wher
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import secrets
 import signal
@@ -51,6 +52,12 @@ retry = {{schedule = ["1s", "2s", "4s", "8s", "15s"]}}
 kind = "webhook"
 on = ["*"]
 url = "{crm}"
+
+[connectors.call_log]
+kind = "spreadsheet"
+on = ["call.completed", "call.missed", "call.unanswered"]
+path = "{call_log}"
+columns = ["time", "direction", "number", "rang", "answered_by", "waited", "talked", "result", "call_id"]
 """
 SAMPLE = (
     "event_type=ringing&domain_id=101&direction=inbound&caller_id_number=02123205062&outbound_caller_id_number="
@@ -91,7 +98,10 @@ def main() -> int:
         closing(Channel(screen.channel)) as channel,
         closing(RecordingSink()) as crm,
     ):
-        config = CONFIG.format(locale=_locale(), token=token, channel=channel.url, crm=f"{crm.url}/calls")
+        call_log = Path(folder) / "calls.csv"
+        config = CONFIG.format(
+            locale=_locale(), token=token, channel=channel.url, crm=f"{crm.url}/calls", call_log=call_log
+        )
         story = Story(screen, channel, BridgeProcess(Path(folder), config), token)
         try:
             story.begin()
@@ -167,6 +177,12 @@ class Story:
         self._screen.step("The deliveries (callbridge deliveries)")
         self._screen.deliveries(deliveries)
         self._screen.say(f"{len(missed)} missed calls, {len(self._channel.messages)} messages in the channel")
+        call_log = self._bridge.folder / "calls.csv"
+        header, *rows = _read_csv(call_log)
+        self._screen.step(f"The spreadsheet that fills meanwhile ({call_log})")
+        self._screen.spreadsheet(header, rows)
+        if len(rows) != sum(call["ended_at"] is not None for call in calls):
+            raise AssertionError("the spreadsheet lacks calls")
         if any(row["state"] != "delivered" for row in deliveries) or not _are_in(self._channel.messages, missed):
             raise AssertionError("not everything arrived")
 
@@ -193,6 +209,13 @@ def _finished(bridge: BridgeProcess) -> list[Row] | None:
     """The deliveries, once nothing is pending."""
     deliveries = _rows(bridge, queries.deliveries)
     return None if any(row["state"] == "pending" for row in deliveries) else deliveries
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        dialect = csv.Sniffer().sniff(file.readline(), ";,")
+        file.seek(0)
+        return list(csv.reader(file, dialect))
 
 
 def _are_in(messages: Sequence[Message], missed: Sequence[Row]) -> bool:

@@ -78,6 +78,13 @@ class Screen:
             table.add_row(connector, event, Text(state, style=STYLES.get(state, "bold red")), tries, str(count))
         self._console.print(table)
 
+    def spreadsheet(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """The rows as Excel would show them, but for the column that tells calls apart."""
+        table = _table(*header[:-1])
+        for row in rows:
+            table.add_row(*map(Text, row[:-1]))
+        self._console.print(table)
+
     def your_turn(self, *lines: str) -> None:
         """What to try next."""
         self.step("Your turn (Ctrl-C ends the demo)")
