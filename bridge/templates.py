@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2 import StrictUndefined, TemplateSyntaxError, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bridge.errors import PermanentFailure
@@ -61,8 +62,9 @@ class Template:
         return text[: self._longest]
 
 
-def _finalizer(escape: Callable[[str], str]) -> Callable[[object], object]:
-    def finalize(value: object) -> object:
+def _finalizer(escape: Callable[[str], str]) -> Callable[[Context, object], object]:
+    @pass_context  # else jinja would finalize constants when it compiles, after escaping them for HTML
+    def finalize(_context: Context, value: object) -> object:
         if value is None:
             return ""
         return escape(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

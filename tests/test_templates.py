@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from markupsafe import Markup
 
 from bridge import PermanentFailure, Template
 
@@ -17,6 +18,11 @@ def test_a_template_writes_its_values_and_uses_the_filters_it_is_given() -> None
 def test_an_escape_is_applied_to_every_text_but_what_is_marked_safe() -> None:
     template = Template("{{ a }} {{ a | safe }} {{ nothing }}", longest=100, escape=lambda text: text.replace("!", ""))
     assert template.render({"a": "a!", "nothing": None}) == "a a! "
+
+
+def test_a_text_within_the_template_is_escaped_like_any_other() -> None:
+    template = Template("{{ '<a!>' }} {{ x ~ '!' }}", longest=100, escape=lambda text: Markup(text.replace("!", "")))
+    assert template.render({"x": "<b>"}) == "<a> <b>"
 
 
 @pytest.mark.parametrize(
