@@ -54,6 +54,7 @@ from bridge.model import (
 from bridge.phone import e164_numbers
 from bridge.templates import Template
 from bridge.urls import SecretUrl
+from bridge.wording import EventTemplate, Message, MessageLine, message_of
 
 __all__ = [
     "ENDINGS",
@@ -70,12 +71,15 @@ __all__ = [
     "DirectoryContext",
     "DirectoryKind",
     "Event",
+    "EventTemplate",
     "Facts",
     "Fault",
     "Fields",
     "HttpClient",
     "HttpResponse",
     "Locale",
+    "Message",
+    "MessageLine",
     "Misconfigured",
     "NoSettings",
     "Number",
@@ -101,4 +105,5 @@ __all__ = [
     "Unreadable",
     "e164_numbers",
     "hookimpl",
+    "message_of",
 ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge import ConnectorContext, Delivery, Event, Receipt, Skip, hookimpl
+from bridge import ConnectorContext, Delivery, Event, Receipt, Skip, hookimpl, message_of
 from callbridge_slack import answers
 from callbridge_slack.layout import in_own_words, laid_out
 from callbridge_slack.settings import SlackSettings
 from callbridge_slack.template import MessageTemplate
-from callbridge_slack.wording import message
 
 
 class SlackConnector:
@@ -50,7 +49,7 @@ class SlackConnector:
 
     def _payload(self, event: Event) -> dict[str, Any] | None:
         if self._template is None:
-            return laid_out(message(event, self._locale))
+            return laid_out(message_of(event, self._locale))
         text = self._template.render(event)
         return in_own_words(text) if text else None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge import Message, MessageLine
 from callbridge_slack.escaping import cut, escape, neutral, one_line
-from callbridge_slack.wording import Line, Message
 
 MOST_TEXT = 3000
 """Characters Slack takes in one text of a block."""
@@ -36,7 +36,7 @@ def in_own_words(mrkdwn: str) -> dict[str, Any]:
     return {"text": text, "blocks": [{"type": "section", "text": _mrkdwn(text)}], **NO_PREVIEWS}
 
 
-def _fields(line: Line) -> list[dict[str, Any]]:
+def _fields(line: MessageLine) -> list[dict[str, Any]]:
     """The label in bold, and the value as plain text, which Slack does not parse, unless it is a link."""
     value: dict[str, Any] = {"type": "plain_text", "text": escape(_value(line)), "emoji": False}
     if line.link:
@@ -44,7 +44,7 @@ def _fields(line: Line) -> list[dict[str, Any]]:
     return [_mrkdwn(f"*{line.label}*"), value]
 
 
-def _value(line: Line) -> str:
+def _value(line: MessageLine) -> str:
     text = one_line(line.text) or "–"
     return text if len(text) <= MOST_VALUE else text[: MOST_VALUE - 1] + "…"
 

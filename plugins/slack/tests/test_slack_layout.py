@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from callbridge_slack.layout import in_own_words, laid_out
 from callbridge_slack.template import MessageTemplate
-from callbridge_slack.wording import message
 
-from bridge import EVENT_TYPES, Contact, Event, Locale, Number, PermanentFailure
+from bridge import EVENT_TYPES, Contact, Event, Locale, Number, PermanentFailure, message_of
 
 CallEvent = Callable[..., Event]
 
@@ -51,7 +50,7 @@ def evil_event(call_event: CallEvent, kind: str = "call.missed", times: int = 1)
 
 
 def test_a_message_is_a_header_and_a_table_with_a_number_to_dial(call_event: CallEvent) -> None:
-    payload = laid_out(message(call_event(), "tr"))
+    payload = laid_out(message_of(call_event(), "tr"))
     header, first, second = payload["blocks"]
     assert header == {"type": "header", "text": {"type": "plain_text", "text": "Kaçan çağrı"}}
     assert first["fields"][:4] == [
@@ -67,7 +66,7 @@ def test_a_message_is_a_header_and_a_table_with_a_number_to_dial(call_event: Cal
 @pytest.mark.parametrize("locale", ["tr", "en"])
 @pytest.mark.parametrize("kind", [kind for kind in EVENT_TYPES if not kind.startswith("bridge.")])
 def test_what_a_caller_controls_neither_pings_nor_formats(kind: str, locale: Locale, call_event: CallEvent) -> None:
-    payload = laid_out(message(evil_event(call_event, kind), locale))
+    payload = laid_out(message_of(evil_event(call_event, kind), locale))
     assert not re.search(r"<[!@#]|<https", json.dumps(payload))
     assert not MARKUP.search(payload["text"])
     values = [text for kind, text in texts(payload) if kind == "mrkdwn"]
@@ -76,13 +75,13 @@ def test_what_a_caller_controls_neither_pings_nor_formats(kind: str, locale: Loc
 
 
 def test_a_reason_of_a_trouble_is_escaped_too(trouble_event: CallEvent) -> None:
-    payload = laid_out(message(trouble_event("bridge.connector_paused", connector="x", reason=EVIL), "en"))
+    payload = laid_out(message_of(trouble_event("bridge.connector_paused", connector="x", reason=EVIL), "en"))
     assert not re.search(r"<[!@#]|<https", json.dumps(payload))
 
 
 def test_a_message_keeps_to_slacks_limits(call_event: CallEvent) -> None:
     event = evil_event(call_event, "call.completed", times=200)
-    payload = laid_out(message(event, "tr"))
+    payload = laid_out(message_of(event, "tr"))
     assert len(payload["text"]) <= 3000
     assert len(payload["blocks"]) <= 50
     assert all(len(block.get("fields", [])) <= 10 for block in payload["blocks"])
@@ -91,7 +90,7 @@ def test_a_message_keeps_to_slacks_limits(call_event: CallEvent) -> None:
 
 
 def test_an_empty_value_is_shown_as_a_dash(call_event: CallEvent) -> None:
-    payload = laid_out(message(call_event(contact=Contact(name=" \n")), "tr"))
+    payload = laid_out(message_of(call_event(contact=Contact(name=" \n")), "tr"))
     assert payload["blocks"][1]["fields"][1]["text"] == "–"
 
 

@@ -1,12 +1,16 @@
-"""What an event says to people, in Turkish and English: pure functions, and nothing of Slack in them."""
+"""What an event says to people, in Turkish and English: the one place for wording, whatever the chat.
+
+Pure functions, and nothing of any destination in them: a connector lays a message out and makes its texts harmless.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge import Call, CallData, Contact, Event, Locale, Number, TroubleData
+from bridge.model import Call, CallData, Contact, Event, Locale, Number, TroubleData
+from bridge.templates import Template
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -102,8 +106,9 @@ CLEARED = frozenset({"NORMAL_CLEARING", "NORMAL_UNSPECIFIED"})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One fact: what it is, its text (callers control it: escape it), and a `tel:` link where there is one."""
+class MessageLine:
+    """One fact of a message: `label` says what it is, `text` is its value (callers control it: escape it), `link` a
+    `tel:` link where there is one."""
 
     label: str
     text: str
@@ -112,17 +117,45 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event in people's words: a title of our own, then facts, the most important first."""
+    """An event in people's words: `title` is callbridge's own, `lines` are the facts, the most important first."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[MessageLine, ...]
 
 
-def message(event: Event, locale: Locale) -> Message:
-    """The event in people's words; a type of a later version keeps its name as the title."""
+def message_of(event: Event, locale: Locale) -> Message:
+    """The event in people's words, in the language `locale`; a type of a later version keeps its name as the title."""
     data = event.data
     lines = _of_trouble(data, locale) if isinstance(data, TroubleData) else _of_call(event, data, locale)
     return Message(TITLES[locale].get(event.type, event.type), tuple(lines))
+
+
+class EventTemplate:
+    """A message in an operator's own words: a `Template` of at most `longest` characters, cut off there, that sees
+    `event`, the public JSON form of an event, and `title`, the event's usual title.
+
+    Every text it writes goes through `escape` and Jinja's own escaping, unless it is marked `safe`: where the
+    destination is no HTML, return `Markup` from `escape`. The filters `when` and `duration` write a time of the event
+    and a number of seconds for people, nothing for null. Raises ValueError, with the line, where it is no template.
+    """
+
+    def __init__(self, source: str, locale: Locale, *, longest: int, escape: Callable[[str], str]) -> None:
+        self._locale = locale
+        self._template = Template(
+            source,
+            longest=longest,
+            cut=True,
+            escape=escape,
+            filters={
+                "when": lambda moment: moment and clock(datetime.fromisoformat(moment), locale),
+                "duration": lambda seconds: None if seconds is None else duration(seconds, locale),
+            },
+        )
+
+    def render(self, event: Event) -> str:
+        """The message, perhaps empty. Raises `PermanentFailure` where the template fails."""
+        values = {"event": event.model_dump(mode="json"), "title": message_of(event, self._locale).title}
+        return self._template.render(values).strip()
 
 
 def clock(moment: datetime, locale: Locale) -> str:
@@ -139,19 +172,19 @@ def duration(seconds: int, locale: Locale) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or f"0 {UNITS[locale][2]}"
 
 
-def _of_call(event: Event, data: CallData, locale: Locale) -> Iterator[Line]:
+def _of_call(event: Event, data: CallData, locale: Locale) -> Iterator[MessageLine]:
     labels = LABELS[locale]
     yield from _parties(data.call, data.contact, labels)
     yield from _extensions(event, data.call, labels)
-    yield Line(labels["when"], clock(data.call.started_at or event.timestamp, locale))
+    yield MessageLine(labels["when"], clock(data.call.started_at or event.timestamp, locale))
     yield from _outcome(event, data.call, locale)
 
 
-def _parties(call: Call, contact: Contact | None, labels: dict[str, str]) -> Iterator[Line]:
+def _parties(call: Call, contact: Contact | None, labels: dict[str, str]) -> Iterator[MessageLine]:
     """The other side first: of an outgoing call the one who was called; then our own."""
     if call.direction == "outbound" and call.called:
         yield from _party(labels["called"], call.called, contact, labels)
-        yield Line(labels["caller"], call.caller.display)
+        yield MessageLine(labels["caller"], call.caller.display)
     else:
         yield from _party(labels["caller"], call.caller, contact, labels)
         if call.called:
@@ -160,46 +193,46 @@ def _parties(call: Call, contact: Contact | None, labels: dict[str, str]) -> Ite
         yield _number(labels["outside_number"], call.outside_number)
 
 
-def _party(label: str, number: Number, contact: Contact | None, labels: dict[str, str]) -> Iterator[Line]:
+def _party(label: str, number: Number, contact: Contact | None, labels: dict[str, str]) -> Iterator[MessageLine]:
     """Who is on the other side: the contact's name, company and note where a directory knows them, and the number."""
     if contact is None:
         yield _number(label, number)
         return
-    yield Line(label, contact.name)
+    yield MessageLine(label, contact.name)
     yield _number(labels["number"], number)
     if contact.company:
-        yield Line(labels["company"], contact.company)
+        yield MessageLine(labels["company"], contact.company)
     if contact.note:
-        yield Line(labels["note"], contact.note)
+        yield MessageLine(labels["note"], contact.note)
 
 
-def _extensions(event: Event, call: Call, labels: dict[str, str]) -> Iterator[Line]:
+def _extensions(event: Event, call: Call, labels: dict[str, str]) -> Iterator[MessageLine]:
     """The queue, who rang, and who took the call."""
     if call.queue:
-        yield Line(labels["queue"], call.queue)
+        yield MessageLine(labels["queue"], call.queue)
     if event.type == "leg.ended" and call.dialed_user:
-        yield Line(labels["extension"], call.dialed_user)
+        yield MessageLine(labels["extension"], call.dialed_user)
     elif call.rang and call.direction != "outbound":
-        yield Line(labels["rang"], ", ".join(call.rang))
+        yield MessageLine(labels["rang"], ", ".join(call.rang))
     if call.connected_user:
-        yield Line(labels["answered_by"], call.connected_user)
+        yield MessageLine(labels["answered_by"], call.connected_user)
 
 
-def _outcome(event: Event, call: Call, locale: Locale) -> Iterator[Line]:
+def _outcome(event: Event, call: Call, locale: Locale) -> Iterator[MessageLine]:
     """How long they waited and talked, and why it ended."""
     labels = LABELS[locale]
     if event.type != "call.ringing" and call.wait_seconds is not None:
-        yield Line(labels["waited"], _wait(call, call.wait_seconds, locale))
+        yield MessageLine(labels["waited"], _wait(call, call.wait_seconds, locale))
     if event.type == "call.completed" and call.talk_seconds is not None:
-        yield Line(labels["talked"], duration(call.talk_seconds, locale))
+        yield MessageLine(labels["talked"], duration(call.talk_seconds, locale))
     if reason := _reason(event, call, locale):
-        yield Line(labels["reason"], reason)
+        yield MessageLine(labels["reason"], reason)
     if call.failure_phrase:
-        yield Line(labels["failure"], call.failure_phrase)
+        yield MessageLine(labels["failure"], call.failure_phrase)
 
 
-def _number(label: str, number: Number) -> Line:
-    return Line(label, number.display, f"tel:{number.e164}" if number.e164 else None)
+def _number(label: str, number: Number) -> MessageLine:
+    return MessageLine(label, number.display, f"tel:{number.e164}" if number.e164 else None)
 
 
 def _wait(call: Call, seconds: int, locale: Locale) -> str:
@@ -225,13 +258,13 @@ def _reason(event: Event, call: Call, locale: Locale) -> str:
     return ": ".join(part for part in (cause, behind) if part)
 
 
-def _of_trouble(data: TroubleData, locale: Locale) -> Iterator[Line]:
+def _of_trouble(data: TroubleData, locale: Locale) -> Iterator[MessageLine]:
     labels, trouble = LABELS[locale], data.trouble
     if trouble.connector:
-        yield Line(labels["connector"], trouble.connector)
+        yield MessageLine(labels["connector"], trouble.connector)
     if trouble.source:
-        yield Line(labels["source"], trouble.source)
+        yield MessageLine(labels["source"], trouble.source)
     if trouble.count is not None:
-        yield Line(labels["count"], str(trouble.count))
-    yield Line(labels["reason"], trouble.reason)
-    yield Line(labels["when"], clock(data.received_at, locale))
+        yield MessageLine(labels["count"], str(trouble.count))
+    yield MessageLine(labels["reason"], trouble.reason)
+    yield MessageLine(labels["when"], clock(data.received_at, locale))

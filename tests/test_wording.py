@@ -1,40 +1,79 @@
-"""What events say to people, in both languages."""
+"""What events say to people, in both languages, and what a template of their own sees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from callbridge_slack.wording import LABELS, PHRASES, TITLES, UNITS, Line, clock, duration, message
+from markupsafe import Markup
 
-from bridge import EVENT_TYPES, Contact, Event, Locale, Number
+from bridge import (
+    EVENT_TYPES,
+    Contact,
+    Event,
+    EventTemplate,
+    Locale,
+    MessageLine,
+    Number,
+    PermanentFailure,
+    Trouble,
+    TroubleData,
+    message_of,
+)
+from bridge.testing import sample_event
+from bridge.wording import LABELS, PHRASES, TITLES, UNITS, clock, duration
 
 CallEvent = Callable[..., Event]
 
+STARTED = datetime(2026, 11, 24, 14, 5, tzinfo=timezone(timedelta(hours=3)))
+
+
+@pytest.fixture
+def call_event() -> CallEvent:
+    """An event of a call whose caller gave up in queue 200 after 20 s; keywords change the call."""
+    usual = {"started_at": STARTED, "rang": ("1001", "1002"), "cause_text": "Vazgeçildi"}
+
+    def make(kind: str = "call.missed", contact: Contact | None = None, **changes: Any) -> Event:
+        event = sample_event(kind, **{"state": "missed", **usual, **changes})
+        return event.model_copy(update={"timestamp": STARTED}).with_contact(contact)
+
+    return make
+
+
+@pytest.fixture
+def trouble_event() -> CallEvent:
+    """A trouble of the bridge itself."""
+
+    def make(kind: str, **trouble: Any) -> Event:
+        data = TroubleData(received_at=datetime(2026, 11, 24, 9, 5, tzinfo=UTC), trouble=Trouble(**trouble))
+        return Event(id="evt_02", type=kind, timestamp=data.received_at, data=data)
+
+    return make
+
 
 def facts(event: Event, locale: Locale) -> dict[str, str]:
-    return {line.label: line.text for line in message(event, locale).lines}
+    return {line.label: line.text for line in message_of(event, locale).lines}
 
 
 def test_a_missed_call_says_who_where_when_how_long_and_why_in_turkish(call_event: CallEvent) -> None:
-    said = message(call_event(), "tr")
+    said = message_of(call_event(), "tr")
     assert said.title == "Kaçan çağrı"
     assert said.lines == (
-        Line("Arayan", "(0212) 320 50 62", "tel:+902123205062"),
-        Line("Aranan", "1001"),
-        Line("Kuyruk", "200"),
-        Line("Çalan dahili", "1001, 1002"),
-        Line("Zaman", "24.11.2026 14:05"),
-        Line("Bekleme", "20 sn (kuyrukta 15 sn)"),
-        Line("Sebep", "Vazgeçildi: arayan kuyrukta 15 sn bekleyip kapattı"),
+        MessageLine("Arayan", "(0212) 320 50 62", "tel:+902123205062"),
+        MessageLine("Aranan", "1001"),
+        MessageLine("Kuyruk", "200"),
+        MessageLine("Çalan dahili", "1001, 1002"),
+        MessageLine("Zaman", "24.11.2026 14:05"),
+        MessageLine("Bekleme", "20 sn (kuyrukta 15 sn)"),
+        MessageLine("Sebep", "Vazgeçildi: arayan kuyrukta 15 sn bekleyip kapattı"),
     )
 
 
 def test_a_missed_call_says_the_same_in_english(call_event: CallEvent) -> None:
     event = call_event(cause_text="Given up")
-    assert message(event, "en").title == "Missed call"
+    assert message_of(event, "en").title == "Missed call"
     assert facts(event, "en") == {
         "Caller": "(0212) 320 50 62",
         "Called": "1001",
@@ -48,18 +87,18 @@ def test_a_missed_call_says_the_same_in_english(call_event: CallEvent) -> None:
 
 def test_a_contact_stands_before_the_number(call_event: CallEvent) -> None:
     contact = Contact(name="Ayşe Yılmaz", company="Yılmaz Nakliyat", note="VIP")
-    lines = message(call_event(contact=contact), "tr").lines
+    lines = message_of(call_event(contact=contact), "tr").lines
     assert lines[:4] == (
-        Line("Arayan", "Ayşe Yılmaz"),
-        Line("Numara", "(0212) 320 50 62", "tel:+902123205062"),
-        Line("Firma", "Yılmaz Nakliyat"),
-        Line("Not", "VIP"),
+        MessageLine("Arayan", "Ayşe Yılmaz"),
+        MessageLine("Numara", "(0212) 320 50 62", "tel:+902123205062"),
+        MessageLine("Firma", "Yılmaz Nakliyat"),
+        MessageLine("Not", "VIP"),
     )
 
 
 def test_a_withheld_caller_has_no_link(call_event: CallEvent) -> None:
     withheld = Number(raw="anonymous", e164=None, display="Gizli numara", kind="withheld")
-    assert message(call_event(caller=withheld), "tr").lines[0] == Line("Arayan", "Gizli numara", None)
+    assert message_of(call_event(caller=withheld), "tr").lines[0] == MessageLine("Arayan", "Gizli numara", None)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +140,10 @@ def test_an_outgoing_call_begins_with_the_one_who_was_called(call_event: CallEve
         queue=None,
         failure_phrase="Busy Here",
     )
-    said = message(event, "en")
+    said = message_of(event, "en")
     assert said.title == "Unanswered call"
     assert [line.label for line in said.lines[:4]] == ["Called", "Number", "Caller", "Outside number"]
-    assert said.lines[-1] == Line("Failure", "Busy Here")
+    assert said.lines[-1] == MessageLine("Failure", "Busy Here")
 
 
 def test_a_ringing_call_has_not_waited_yet(call_event: CallEvent) -> None:
@@ -132,7 +171,7 @@ def test_a_call_of_which_little_is_known_says_when(call_event: CallEvent) -> Non
 
 def test_dead_deliveries_are_counted(trouble_event: CallEvent) -> None:
     event = trouble_event("bridge.delivery_dead", connector="to_crm", reason="HTTP 400", count=3)
-    assert message(event, "tr").title == "Teslim edilemeyen bildirim"
+    assert message_of(event, "tr").title == "Teslim edilemeyen bildirim"
     assert facts(event, "tr") == {
         "Bağlantı": "to_crm",
         "Bildirim sayısı": "3",
@@ -154,7 +193,7 @@ def test_every_type_has_a_title_in_both_languages() -> None:
 
 
 def test_a_type_of_a_later_version_keeps_its_name(call_event: CallEvent) -> None:
-    assert message(call_event("call.parked"), "tr").title == "call.parked"
+    assert message_of(call_event("call.parked"), "tr").title == "call.parked"
 
 
 @pytest.mark.parametrize(
@@ -168,3 +207,34 @@ def test_a_duration_is_written_in_whole_units(seconds: int, turkish: str, englis
 def test_days_and_hours_are_padded_where_the_language_does() -> None:
     moment = datetime(2016, 1, 2, 3, 4, tzinfo=UTC)
     assert (clock(moment, "tr"), clock(moment, "en")) == ("02.01.2016 03:04", "2 Jan 2016, 03:04")
+
+
+# --- templates ----------------------------------------------------------------------------------------------------
+
+
+def in_own_words(source: str, event: Event, locale: Locale = "en", longest: int = 200) -> str:
+    shout = EventTemplate(source, locale, longest=longest, escape=lambda text: Markup(text.replace("<", "(")))
+    return shout.render(event)
+
+
+def test_a_template_sees_the_event_and_its_usual_title_and_writes_times_for_people(call_event: CallEvent) -> None:
+    source = "{{ title }} {{ event.data.call.started_at | when }} {{ event.data.call.wait_seconds | duration }}\n"
+
+    assert in_own_words(source, call_event(), "tr") == "Kaçan çağrı 24.11.2026 14:05 20 sn"
+    unknown = call_event(started_at=None, wait_seconds=None)
+    assert in_own_words(source, unknown, "en") == "Missed call"
+
+
+def test_what_a_template_writes_is_escaped_unless_it_says_otherwise(call_event: CallEvent) -> None:
+    event = call_event(contact=Contact(name="<Ali> & 'Co'"))
+
+    assert in_own_words("{{ event.data.contact.name }}<b>", event) == "(Ali> & 'Co'<b>"
+    assert in_own_words("{{ event.data.contact.name | safe }}", event) == "<Ali> & 'Co'"
+
+
+def test_a_template_is_cut_off_and_says_its_line_where_it_fails(call_event: CallEvent) -> None:
+    assert in_own_words("x" * 300, call_event()) == "x" * 200
+    with pytest.raises(PermanentFailure, match="line 2"):
+        in_own_words("\n{{ event.nonesuch }}", call_event())
+    with pytest.raises(ValueError, match="line 1"):
+        EventTemplate("{{", "en", longest=10, escape=str)
