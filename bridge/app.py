@@ -14,6 +14,7 @@ from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
 from bridge.errors import SettingsError
+from bridge.health import Place
 from bridge.intake import Intake
 from bridge.interpret import Interpreter
 from bridge.metrics import Metrics
@@ -54,7 +55,7 @@ class Bridge:
         regions = {name: source.region for name, source in settings.sources.items()}
         router = Router(tuple(self.plugins.connectors.values()), regions)
         self.database = Database(settings.store.url)
-        lanes: dict[str, Lane] = {}
+        lanes: dict[Place, Lane] = {}
         token = new_token()
         self.store = Store(
             self.database,
@@ -70,23 +71,26 @@ class Bridge:
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
             if connector.error is None and deliver is not None:
-                lanes[name] = Lane(
-                    connector,
-                    deliver,
-                    self.store,
-                    directories,
-                    redactor.clean,
-                    self.dispatcher.done,
-                    self.metrics.observe_attempt,
-                    clock,
-                )
+                lanes |= {
+                    place: Lane(
+                        connector,
+                        place[1],
+                        deliver,
+                        self.store,
+                        directories,
+                        redactor.clean,
+                        self.dispatcher.done,
+                        self.metrics.observe_attempt,
+                        clock,
+                    )
+                    for place in connector.places
+                }
 
     def start(self) -> None:
         """Open the store and begin to deliver. Raises StoreError where the store cannot be used."""
         self.database.migrate_apart()
-        self.store.start(
-            tuple(self.plugins.sources), tuple(self.plugins.connectors), self.dispatcher.notice_foreign_write
-        )
+        places = [place for connector in self.plugins.connectors.values() for place in connector.places]
+        self.store.start(tuple(self.plugins.sources), places, self.dispatcher.notice_foreign_write)
         failed = self._call_hooks("bridge_start")
         for name, directory in self.plugins.directories.items():
             if error := directory.error or failed.get(("directories", name)):
@@ -96,7 +100,7 @@ class Bridge:
             if error := connector.error or failed.get(("connectors", name)):
                 _log.error("connector %s failed, its deliveries wait: %s", name, error)
             if connector.error is None:
-                self.store.split_targets(name, connector.targets)
+                self.store.settle_targets(name, connector.targets)
                 self.store.note_start(name, failed.get(("connectors", name)))
         self.dispatcher.start()
         self._say_who_may_post()

@@ -1,4 +1,5 @@
-"""How a connector does: running, paused or with an open breaker. Pure; the store keeps it for all processes.
+"""How a target of a connector does: running, paused or with an open breaker. Pure; the store keeps it for all
+processes. Most connectors have one target; where there are several, what stops one stops no other.
 
 ::
 
@@ -13,7 +14,7 @@ Times are seconds since the epoch.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -23,6 +24,8 @@ PROBE_EVERY = 900.0
 TELL_EVERY = 3600.0
 """Seconds between two events about dead deliveries of one connector."""
 
+Place = tuple[str, str]
+"""A connector's name and one of its targets (the empty text, where it has only one)."""
 PausedBy = Literal["operator", "misconfigured", "gone"]
 Admission = Literal["all", "one", "none"]
 
@@ -38,7 +41,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is remembered of a connector between deliveries. `reason` says why it is paused, `not_started` why its
+    """What is remembered of a target between deliveries. `reason` says why it is paused, `not_started` why its
     `bridge_start` failed, for people; `version` grows with each change that is kept, so that who reads late knows that
     he is late."""
 
@@ -142,6 +145,13 @@ class Health:
     def to_json(self) -> str:
         """Compact JSON, for the store."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def joining(cls, others: Collection[Health]) -> Health:
+        """Of a target that joins others of its connector: what holds for all of them holds for it, too."""
+        told_at = max((one.dead_told_at for one in others if one.dead_told_at is not None), default=None)
+        health = cls(dead_told_at=told_at)
+        return health.pause() if any(one.paused_by == "operator" for one in others) else health
 
     @classmethod
     def from_json(cls, text: str) -> Health:

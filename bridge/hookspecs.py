@@ -111,11 +111,12 @@ class ConnectorKind:
     nothing but `SettingsError` and opens no connection (`bridge_start` may).
 
     The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets`
-    names the targets of a configured connector (no secrets in the names, stable over restarts), each of which gets
-    every event. `max_batch` > 1 asks for several deliveries at once (the `batch` argument of `bridge_deliver`).
-    `rate` says how often it may be called (a batch is one call): `1/s`, `1/30s`, or a function of the settings.
-    `threadsafe = False` means one call at a time. `idempotent` says that a repeated delivery is harmless.
-    `wants_contact` makes deliveries wait (briefly) until the directories have been asked who is calling.
+    names the targets of a configured connector (no secrets in the names, stable over restarts): each gets every event,
+    and has a `concurrency`, `rate`, breaker and pause of its own. `max_batch` > 1 asks for several deliveries at once
+    (the `batch` argument of `bridge_deliver`). `rate` says how often it may be called (a batch is one call): `1/s`,
+    `1/30s`, or a function of the settings. `threadsafe = False` means one call at a time, and one target. `idempotent`
+    says that a repeated delivery is harmless. `wants_contact` makes deliveries wait (briefly) until the directories
+    have been asked who is calling.
     """
 
     name: str

@@ -12,7 +12,6 @@ from bridge.clients import find_client
 from bridge.connectors import connector_state
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.errors import StoreError
-from bridge.health import Health
 from bridge.metrics import Metrics
 from bridge.plugins import LoadedConnector
 from bridge.settings import Settings
@@ -85,10 +84,7 @@ class Monitoring:
         warnings = contradiction_warnings(sources)
         if self._settings.intake.open and not self._settings.intake.tokens:
             warnings.append("intake.open: posts are taken without a token")
-        states = {
-            name: connector_state(connector, healths.get(name, Health()), now)
-            for name, connector in self._connectors.items()
-        }
+        states = {name: connector_state(connector, healths, now) for name, connector in self._connectors.items()}
         return {
             "sources": {
                 name: {"last_event_at": queries.iso(sources.get(name, {}).get("last_event_at"))}
@@ -98,7 +94,7 @@ class Monitoring:
                 state: {name: reason for name, (known, reason) in states.items() if known == state}
                 for state in ("failed", "paused", "open")
             },
-            "hung": sorted(name for name, lane in self._dispatcher.lanes().items() if lane.is_hung),
+            "hung": sorted({lane.name for lane in self._dispatcher.lanes() if lane.is_hung}),
             "failed_directories": dict(self._failed_directories),
             "warnings": warnings,
         }
@@ -114,7 +110,7 @@ class Monitoring:
             return Response(str(error), status=503, mimetype="text/plain")
         now = self._clock()
         for name, connector in self._connectors.items():
-            state, _ = connector_state(connector, healths.get(name, Health()), now)
+            state, _ = connector_state(connector, healths, now)
             self._metrics.waiting.labels(name).set(waiting.get(name, 0))
             self._metrics.stopped.labels(name).set(state != "active")
         return Response(self._metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from itertools import chain
@@ -19,7 +19,7 @@ import pluggy
 from bridge import hookspecs
 from bridge.durations import parse_rate
 from bridge.errors import Fault, PluginError, SettingsError
-from bridge.health import Breaker
+from bridge.health import Breaker, Place
 from bridge.hookspecs import (
     PROJECT,
     ConnectorContext,
@@ -72,6 +72,11 @@ class LoadedConnector:
     plugin: object | None = None
     targets: tuple[str, ...] = ("",)
     error: str | None = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its deliveries go: each has a lane and a health of its own."""
+        return tuple((self.name, target) for target in self.targets)
 
     @property
     def policy(self) -> Policy:
@@ -246,7 +251,7 @@ class _Loader:
                 log=logging.getLogger(f"callbridge.connectors.{name}"),
             )
             plugin = kind.create(options, context)
-            targets = _checked_targets(kind.targets(options))
+            targets = _checked_targets(kind, options)
             self._register(path, plugin, "bridge_deliver")
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             return LoadedConnector(name, settings, loaded.kind, error=self._fault(path, error))
@@ -350,10 +355,12 @@ def _checked_rate(kind: ConnectorKind, options: Any) -> str | None:
     return rate
 
 
-def _checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
-    named = tuple(targets)
+def _checked_targets(kind: ConnectorKind, options: Any) -> tuple[str, ...]:
+    named = tuple(kind.targets(options))
     if not named or len(set(named)) != len(named) or not all(isinstance(target, str) for target in named):
         raise PluginError("a kind must name at least one target, each once, as text")
+    if len(named) > 1 and not kind.threadsafe:
+        raise PluginError("a kind that is not threadsafe has one target, as each is delivered to by itself")
     return named
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from bridge.health import Place
 from bridge.model import SOURCE_SILENT, Trouble
 from bridge.store import Store, queries
 
@@ -19,13 +20,13 @@ class SilenceWatch:
         self._clock = clock
         self._started_at = clock()
 
-    def look(self) -> frozenset[str]:
-        """Tell of new silences; returns the connectors that are owed an event."""
+    def look(self) -> frozenset[Place]:
+        """Tell of new silences; returns who is owed an event."""
         if not self._limits:
             return frozenset()
         with self._store.reading() as connection:
             known = queries.sources(connection)
-        told: frozenset[str] = frozenset()
+        told: frozenset[Place] = frozenset()
         now = self._clock()
         for name, limit in self._limits.items():
             row = known.get(name, {})

@@ -175,12 +175,15 @@ def test_a_failing_target_neither_repeats_nor_holds_back_another(tmp_path: Path)
 
 def test_what_was_owed_before_the_targets_were_known_is_owed_to_each(tmp_path: Path) -> None:
     chat = Chat()
-    with rig(tmp_path, (connector(), chat)) as bridge:
-        bridge.change_health("chat", lambda health: health.pause())
+    with rig(tmp_path, (connector(), chat)) as failed:
+        failed.change_health("chat", lambda health: health.pause())
+        failed.settle()
+        failed.post("ringing")
+        failed.miss()
+    with rig(tmp_path, (connector(kind={"targets": lambda _: ("reception", "sales")}), chat)) as bridge:
+        bridge.store.settle_targets("chat", ("reception", "sales"))
         bridge.settle()
-        bridge.post("ringing")
-        bridge.miss()
-        bridge.store.split_targets("chat", ("reception", "sales"))
+        assert chat.got == []
         bridge.change_health("chat", lambda health: health.resume())
         bridge.settle()
 
@@ -212,9 +215,9 @@ def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_
     with rig(tmp_path, (connector(concurrency=2), chat)) as bridge:
         bridge.miss("0")
         bridge.settle()
-        eventually(lambda: bridge.lanes["chat"]._idle == 1, "the thread that has nothing to do")
+        eventually(lambda: bridge.lane()._idle == 1, "the thread that has nothing to do")
         kept = [bridge.keep("hangup", "1"), bridge.keep("hangup", "2")]
-        with bridge.lanes["chat"]._changed:  # it cannot wake up before both are queued
+        with bridge.lane()._changed:  # it cannot wake up before both are queued
             for one in kept:
                 bridge.dispatcher.take(one.dues.claims)
         gate.wait_entered()

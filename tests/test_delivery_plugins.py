@@ -79,7 +79,7 @@ def hang(bridge: Rig, gate: Gate, times: int = 1) -> None:
     """Let calls that have arrived at the gate hang until their threads are given up."""
     for _ in range(times):
         gate.wait_entered()
-    bridge.clock.passed += bridge.lanes["chat"].policy.timeout + HANG_GRACE + 1
+    bridge.clock.passed += bridge.lane().policy.timeout + HANG_GRACE + 1
     bridge.dispatcher.run_once()
 
 
@@ -150,10 +150,10 @@ def test_a_connector_that_hangs_again_and_again_gets_no_more_threads_until_some_
         bridge.miss("last")
         bridge.settle()
 
-        assert bridge.lanes["chat"].is_hung
+        assert bridge.lane().is_hung
         assert len(chat.calls) == MOST_ABANDONED
         gate.open()
-        eventually(lambda: not bridge.lanes["chat"].is_hung)
+        eventually(lambda: not bridge.lane().is_hung)
         bridge.settle()
         assert bridge.states()[-1] == "delivered"
 
@@ -166,9 +166,9 @@ def test_a_plugin_that_is_not_threadsafe_is_not_called_while_a_call_of_it_hangs(
         hang(bridge, gate)
         bridge.settle()
         bridge.advance(5)
-        assert (len(chat.calls), bridge.lanes["chat"].is_hung) == (1, True)
+        assert (len(chat.calls), bridge.lane().is_hung) == (1, True)
         gate.open()
-        eventually(lambda: not bridge.lanes["chat"].is_hung)
+        eventually(lambda: not bridge.lane().is_hung)
         bridge.settle()
 
         assert (bridge.states(), chat.most_at_once) == (["delivered"] * 3, 1)
@@ -180,10 +180,10 @@ def test_what_waited_in_a_slow_connector_s_queue_for_longer_than_its_lease_is_st
     with rig(tmp_path, (connector(concurrency=1, timeout="1s"), chat)) as bridge:
         bridge.miss("1", "2", "3")
         gate.wait_entered()
-        bridge.clock.passed += bridge.lanes["chat"].lease_seconds - 5
+        bridge.clock.passed += bridge.lane().lease_seconds - 5
         gate.open()
         eventually(lambda: sum(state == "delivered" for state in bridge.states()) == 1)
-        bridge.lanes["chat"].wait_idle(bridge.clock.monotonic() + 20)
+        bridge.lane().wait_idle(bridge.clock.monotonic() + 20)
         eventually(lambda: all(row["lease"] is None for row in bridge.rows()))
         while bridge.dispatcher.run_once() == 0:  # nobody but the lane has said that something is due
             pass

@@ -77,7 +77,7 @@ def test_a_source_that_goes_quiet_is_told_of_once_for_each_silence(open_desk: Ca
     desk.now += 2 * HOUR
     assert (watch.look(), silent(desk)) == (frozenset(), [])
     desk.now += 1
-    assert watch.look() == frozenset({"told"})
+    assert watch.look() == frozenset({("told", "")})
     desk.now += 5 * HOUR
     watch.look()
     assert silent(desk) == [
@@ -92,7 +92,7 @@ def test_a_source_that_goes_quiet_is_told_of_once_for_each_silence(open_desk: Ca
     desk.now += 2 * HOUR
     assert watch.look() == frozenset()
     desk.now += 1
-    assert watch.look() == frozenset({"told"})
+    assert watch.look() == frozenset({("told", "")})
     assert len(silent(desk)) == 2
 
 

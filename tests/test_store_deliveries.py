@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Rig]:
 def request(
     rig: Rig, *, limit: int = 100, seconds: float = 30.0, token: str | None = None, probe: bool = False
 ) -> ClaimRequest:
-    return ClaimRequest("chat", limit, token or rig.token, seconds, rig.clock.wall(), probe)
+    return ClaimRequest(("chat", ""), limit, token or rig.token, seconds, rig.clock.wall(), probe)
 
 
 def claim(rig: Rig, **options: object) -> list[Claim]:

@@ -7,12 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from bridge.errors import StoreError
+from bridge.health import Health
+from bridge.store import migrations
 from bridge.store.database import Database
+from bridge.store.outcomes import load_healths
 from bridge.store.schema import metadata
 
 
@@ -39,6 +44,20 @@ def test_the_migrations_make_every_index_of_the_code_with_its_condition(database
     with database.reader.connect() as ours, made_by_code.reader.connect() as theirs:
         assert ours.execute(query).all() == theirs.execute(query).all()
     made_by_code.close()
+
+
+def test_how_connectors_did_before_they_had_targets_is_kept(database: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with database.writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        paused = Health().pause().to_json()
+        connection.execute(text("INSERT INTO connectors (name, health) VALUES ('chat', :health)"), {"health": paused})
+    database.migrate()
+
+    with database.reader.connect() as connection:
+        assert load_healths(connection, None) == {("chat", ""): Health().pause()}
 
 
 def test_migrating_twice_is_harmless(database: Database) -> None:

@@ -82,7 +82,7 @@ def _change_health(path: Path | None, name: str, change: Callable[[Any], Any]) -
         known = ", ".join(sorted(settings.connectors)) or "none"
         raise BridgeError(f"there is no connector {name}; there are: {known}")
     with writing(path) as connection:
-        prepare(connection, (), (name,))
+        prepare(connection, (), [(name, "")])
         change_health(connection, [(name, change)])
 
 

@@ -1,4 +1,4 @@
-"""The dispatcher feeds every connector's lane with what is due, when it is due, and sees to what time brings about.
+"""The dispatcher feeds every lane with what is due, when it is due, and sees to what time brings about.
 
 It sleeps until something happens: a delivery that could not be leased as it was stored, an outcome, a change by another
 process, or the next moment something is due; and once a second, for what only time brings about.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bridge.delivery.lane import Lane
 from bridge.errors import StoreError
+from bridge.health import Place
 from bridge.store import Claim, ClaimRequest, Leasing, Store
 
 TICK = 1.0
@@ -39,12 +40,12 @@ class _Waiting:
             self.due_at = at
 
 
-def leasing(token: str, lanes: Mapping[str, Lane]) -> Leasing:
+def leasing(token: str, lanes: Mapping[Place, Lane]) -> Leasing:
     """How the store may lease deliveries to this process as it stores them: into lanes that have room."""
     return Leasing(
         token=token,
-        room=lambda name: lanes[name].fresh_room() if name in lanes else 0,
-        seconds=lambda name: lanes[name].lease_seconds,
+        room=lambda place: lanes[place].fresh_room() if place in lanes else 0,
+        seconds=lambda place: lanes[place].lease_seconds,
     )
 
 
@@ -56,9 +57,9 @@ class Dispatcher:
         self,
         store: Store,
         token: str,
-        lanes: Mapping[str, Lane],
+        lanes: Mapping[Place, Lane],
         ages: Mapping[str, float],
-        tasks: Sequence[Callable[[], Iterable[str]]] = (),
+        tasks: Sequence[Callable[[], Iterable[Place]]] = (),
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,7 +70,7 @@ class Dispatcher:
         self._clock = clock
         self._monotonic = monotonic
         self._lanes = lanes
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[Place, _Waiting] = {}
         self._wake = threading.Event()
         self._look_anew = True
         self._stopping = False
@@ -97,13 +98,13 @@ class Dispatcher:
     def take(self, claims: Sequence[Claim]) -> None:
         """Deliver what was leased to this process as it was stored."""
         for claim in claims:
-            self._lanes[claim.connector].push([claim], fresh=True)
+            self._lanes[claim.place].push([claim], fresh=True)
 
-    def nudge(self, connectors: Iterable[str]) -> None:
-        """Something is due for these connectors."""
-        for name in connectors:
-            if name in self._lanes:
-                self._of(name).due_at = 0.0
+    def nudge(self, places: Iterable[Place]) -> None:
+        """Something is due there."""
+        for place in places:
+            if place in self._lanes:
+                self._of(place).due_at = 0.0
                 self._wake.set()
 
     def notice_foreign_write(self) -> None:
@@ -111,9 +112,9 @@ class Dispatcher:
         self._look_anew = True
         self._wake.set()
 
-    def done(self, lane: Lane, told: frozenset[str], retry_at: float | None) -> None:
+    def done(self, lane: Lane, told: frozenset[Place], retry_at: float | None) -> None:
         """A lane has recorded outcomes; the earliest retry among them is due at `retry_at`."""
-        waiting = self._of(lane.name)
+        waiting = self._of(lane.place)
         if retry_at is not None:
             waiting.no_later_than(retry_at)
         if waiting.blocked:
@@ -130,12 +131,12 @@ class Dispatcher:
             return "the dispatcher is stuck"
         return None
 
-    def lanes(self) -> Mapping[str, Lane]:
-        """The lanes by connector."""
-        return self._lanes
+    def lanes(self) -> Iterable[Lane]:
+        """The lanes, one for each target of each connector."""
+        return self._lanes.values()
 
-    def _of(self, connector: str) -> _Waiting:
-        return self._waiting.setdefault(connector, _Waiting())
+    def _of(self, place: Place) -> _Waiting:
+        return self._waiting.setdefault(place, _Waiting())
 
     def _run(self) -> None:
         was_down = False
@@ -168,13 +169,13 @@ class Dispatcher:
 
     def _learn(self) -> None:
         healths = self._store.healths()
-        for name, lane in self._lanes.items():
-            lane.learn(healths.get(name, lane.health))
-            self._of(name).due_at = 0.0
+        for place, lane in self._lanes.items():
+            lane.learn(healths.get(place, lane.health))
+            self._of(place).due_at = 0.0
 
     def _feed(self, lane: Lane) -> float:
         """Claim what is due for a lane, as far as it has room; returns how long it can do without."""
-        waiting = self._of(lane.name)
+        waiting = self._of(lane.place)
         now = self._clock()
         if waiting.due_at is None:
             return 60.0
@@ -190,7 +191,7 @@ class Dispatcher:
         completions = lane.completions
         probe = health.admits(now) == "one"
         claimed = self._store.claim(
-            ClaimRequest(lane.name, room, self._token, lane.lease_seconds, now, probe, health.version)
+            ClaimRequest(lane.place, room, self._token, lane.lease_seconds, now, probe, health.version)
         )
         if claimed.outdated:
             self._look_anew, waiting.due_at = True, now
@@ -226,7 +227,7 @@ class Dispatcher:
         for name, fresh_from in oldest.items():
             if fresh_from < now - self._ages[name]:
                 self._store.expire(name, now - self._ages[name])
-                self.nudge([name])
+                self.nudge(place for place in self._lanes if place[0] == name)
 
     def _tell_dead(self) -> None:
         now = self._clock()

@@ -1,6 +1,6 @@
-"""One connector's lane: what this process has claimed for it, and the threads that deliver it.
+"""The lane of one target of a connector: what this process has claimed for it, and the threads that deliver it.
 
-What has just come in goes before a backlog. A connector that fails, hangs or floods fills its own lane and no other.
+What has just come in goes before a backlog. A target that fails, hangs or floods fills its own lane and no other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bridge.contacts import Directories
 from bridge.delivery.pace import Pace
 from bridge.delivery.verdict import Judge, is_sound
 from bridge.errors import DeliveryFailure, StoreError, TemporaryFailure
-from bridge.health import Health
+from bridge.health import Health, Place
 from bridge.hookspecs import Outcome
 from bridge.model import Contact, Delivery, Event
 from bridge.plugins import LoadedConnector
@@ -38,8 +38,8 @@ Observe = Callable[[str, str, float], None]
 """Told of each attempt: connector, outcome, seconds."""
 
 
-OnDone = Callable[["Lane", frozenset[str], float | None], None]
-"""Called after outcomes have been recorded: the lane, which connectors are owed an event because of it, and when the
+OnDone = Callable[["Lane", frozenset[Place], float | None], None]
+"""Called after outcomes have been recorded: the lane, which places are owed an event because of it, and when the
 earliest of the deliveries that stay pending is due (seconds since the epoch)."""
 
 
@@ -57,11 +57,12 @@ class _Run:
 
 
 class Lane:
-    """Delivers for one connector. `deliver` is its hook; `clean` removes secrets from what is kept."""
+    """Delivers to one target of a connector. `deliver` is its hook; `clean` removes secrets from what is kept."""
 
     def __init__(
         self,
         connector: LoadedConnector,
+        target: str,
         deliver: Callable[..., object],
         store: Store,
         directories: Directories,
@@ -72,6 +73,7 @@ class Lane:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = connector.name
+        self.place = (connector.name, target)
         self.policy = connector.policy
         self.health = Health()
         self.lease_seconds = 2 * (self.policy.timeout + HANG_GRACE) + LEASE_MARGIN
@@ -347,7 +349,7 @@ class Lane:
         # Failure policy: while the store cannot take the outcome, try again until the lease is over. After that it is
         # lost, the delivery is claimed once more and repeated: at least once.
         give_up = self._monotonic() + LEASE_MARGIN
-        told: frozenset[str] = frozenset()
+        told: frozenset[Place] = frozenset()
         while True:
             try:
                 for concluded in self._store.conclude(endings):

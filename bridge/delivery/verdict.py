@@ -52,7 +52,7 @@ class Judge:
         at = started_at + seconds
         if isinstance(outcome, DeliveryFailure) and not isinstance(outcome, PermanentFailure | Misconfigured):
             return self._later(claim, outcome, started_at, seconds, contact)
-        error = self._text(str(outcome))
+        error = self._error(claim, outcome)
         health: Callable[[Health], Health] | None
         match outcome:
             case Misconfigured():
@@ -69,7 +69,7 @@ class Judge:
             claim=claim,
             state=state,
             at=at,
-            attempt=self._attempt(kind, outcome, started_at, seconds),
+            attempt=self._attempt(claim, kind, outcome, started_at, seconds),
             step=claim.step,
             due_at=at,
             receipt=self._receipt(outcome),
@@ -91,12 +91,12 @@ class Judge:
         at = started_at + seconds
         asked = failure.retry_after if isinstance(failure, TemporaryFailure) else None
         wait = self._policy.schedule.wait(claim.step, asked)
-        error = self._text(str(failure))
+        error = self._error(claim, failure)
         return Ending(
             claim=claim,
             state="dead" if wait is None else "pending",
             at=at,
-            attempt=self._attempt("temporary", failure, started_at, seconds),
+            attempt=self._attempt(claim, "temporary", failure, started_at, seconds),
             step=claim.step + 1,
             due_at=at + (wait or 0.0),
             hold_until=at + self._policy.order_hold,
@@ -104,7 +104,7 @@ class Judge:
             health=lambda health: health.failed_temporarily(error, self._policy.breaker, at),
         )
 
-    def _attempt(self, kind: str, outcome: Outcome, started_at: float, seconds: float) -> Attempt:
+    def _attempt(self, claim: Claim, kind: str, outcome: Outcome, started_at: float, seconds: float) -> Attempt:
         failure = outcome if isinstance(outcome, DeliveryFailure) else None
         said = outcome if isinstance(outcome, DeliveryFailure | Receipt) else None
         return Attempt(
@@ -112,7 +112,7 @@ class Judge:
             seconds=seconds,
             outcome=kind,
             status=said.status if said else None,
-            error=self._text(str(failure)) if failure else None,
+            error=self._error(claim, failure) if failure else None,
             answer=self._text(said.answer) if said and said.answer else None,
         )
 
@@ -120,6 +120,10 @@ class Judge:
         if isinstance(outcome, Receipt):
             return self._text(outcome.text) or None
         return self._text(outcome.reason) or None if isinstance(outcome, Skip) else None
+
+    def _error(self, claim: Claim, outcome: Outcome) -> str:
+        """What went wrong, and with which target, where there are several."""
+        return self._text(f"{claim.target}: {outcome}" if claim.target else str(outcome))
 
     def _text(self, text: str) -> str:
         # Cleaned before it is cut: half a secret is still one. Lone surrogates are no text, and no store takes them.

@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from bridge.health import Health
+from bridge.health import Health, Place
 from bridge.interpret import Arrival, Interpreter
 from bridge.model import Fields, Trouble
 from bridge.store import schema
@@ -32,10 +32,10 @@ from bridge.store.deliveries import (
     oldest_waiting,
     release,
     release_dead,
-    split_targets,
 )
 from bridge.store.leases import is_dead
-from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths
+from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
+from bridge.store.targets import settle_targets
 from bridge.store.writer import Writer
 
 INTAKE_TIMEOUT = 10.0
@@ -67,14 +67,14 @@ class Store:
         self._clock = clock
 
     def start(
-        self, sources: Sequence[str], connectors: Sequence[str], on_foreign_write: Callable[[], None] = lambda: None
+        self, sources: Sequence[str], places: Sequence[Place], on_foreign_write: Callable[[], None] = lambda: None
     ) -> None:
-        """Start the writer; make a row for each configured name, and take back what dead processes had claimed.
+        """Start the writer; make a row for each that is configured, and take back what dead processes had claimed.
 
         `on_foreign_write` is called after another process has written.
         """
         self._writer.start(on_foreign_write)
-        self._writer.call(_prepare, (sources, connectors))
+        self._writer.call(_prepare, (sources, places))
         self._writer.call(_release_dead, self._clock())
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class Store:
         self._writer.call(keep_aside, (received_at, source, reason, raw), INTAKE_TIMEOUT)
 
     def claim(self, request: ClaimRequest) -> Claimed:
-        """Lease what is due of a connector."""
+        """Lease what is due to a target."""
         return cast(Claimed, self._writer.call(claim, request))
 
     def conclude(self, endings: Sequence[Ending]) -> list[Concluded]:
@@ -111,22 +111,21 @@ class Store:
         for job in [self._writer.submit(release, (one, now)) for one in claims]:
             job.result()
 
-    def split_targets(self, connector: str, targets: Sequence[str]) -> None:
-        """Owe to each target of a connector what was owed to it while its targets were not known."""
-        if tuple(targets) != ("",):
-            self._writer.call(split_targets, (connector, targets))
+    def settle_targets(self, connector: str, targets: Sequence[str]) -> None:
+        """Owe what waits for a connector to the targets it has now."""
+        self._writer.call(settle_targets, (connector, targets))
 
     def expire(self, connector: str, before: float) -> int:
         """End the deliveries of a connector that count their age from before `before`; returns how many."""
         return cast(int, self._writer.call(expire, (connector, before, self._clock())))
 
-    def tell_dead(self) -> frozenset[str]:
-        """Tell of dead deliveries whose hour is over; returns the connectors that are owed an event now."""
-        return cast("frozenset[str]", self._writer.call(self._outcomes.tell_dead, self._clock()))
+    def tell_dead(self) -> frozenset[Place]:
+        """Tell of dead deliveries whose hour is over; returns who is owed an event now."""
+        return cast("frozenset[Place]", self._writer.call(self._outcomes.tell_dead, self._clock()))
 
-    def emit(self, event_type: str, trouble: Trouble) -> frozenset[str]:
-        """Keep a trouble as an event; returns the connectors that are owed it."""
-        return cast("frozenset[str]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
+    def emit(self, event_type: str, trouble: Trouble) -> frozenset[Place]:
+        """Keep a trouble as an event; returns who is owed it."""
+        return cast("frozenset[Place]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
 
     def note_start(self, connector: str, error: str | None) -> None:
         """Remember how `bridge_start` of a connector went: `error` says why it failed, None that it did not."""
@@ -145,8 +144,8 @@ class Store:
         with self.reading() as connection:
             return oldest_waiting(connection, connectors)
 
-    def healths(self) -> dict[str, Health]:
-        """How each connector does."""
+    def healths(self) -> dict[Place, Health]:
+        """How each target does."""
         with self.reading() as connection:
             return load_healths(connection, None)
 
@@ -160,17 +159,16 @@ class Store:
             raise store_error(error, self._database.url) from error
 
 
-def prepare(connection: Connection, sources: Sequence[str], connectors: Sequence[str]) -> None:
-    """Make the rows of the configured names that have none yet."""
-    healthy = Health().to_json()
+def prepare(connection: Connection, sources: Sequence[str], places: Sequence[Place]) -> None:
+    """Make the rows of what is configured and has none yet."""
     _insert_missing(connection, schema.sources, {name: {"contradictions": 0} for name in sources})
-    _insert_missing(connection, schema.connectors, {name: {"health": healthy} for name in connectors})
+    make_places(connection, places)
     _insert_missing(connection, schema.heartbeat, {"bridge": {"beat_at": 0.0}})
 
 
-def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[None]:
-    for sources, connectors in wanted:
-        prepare(connection, sources, connectors)
+def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Sequence[Place]]]) -> list[None]:
+    for sources, places in wanted:
+        prepare(connection, sources, places)
     return [None] * len(wanted)
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    delete,
     exists,
     func,
     or_,
@@ -23,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bridge.health import Health
+from bridge.health import Health, Place
 from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
@@ -45,6 +44,11 @@ class Owed:
     target: str
 
     @property
+    def place(self) -> Place:
+        """Whom it is owed to."""
+        return self.connector, self.target
+
+    @property
     def fresh_from(self) -> float:
         """Age counts from when the bridge got the post."""
         return self.event.data.received_at.timestamp()
@@ -64,25 +68,30 @@ class Claim:
     lease: str
     contact: str | None = None
 
+    @property
+    def place(self) -> Place:
+        """Whom it is owed to."""
+        return self.connector, self.target
+
 
 @dataclass(frozen=True, slots=True)
 class Leasing:
     """How deliveries may be leased to this process as they are inserted.
 
-    `room` says how many a connector can take right now, `seconds` how long its leases are.
+    `room` says how many a target can take right now, `seconds` how long its leases are.
     """
 
     token: str
-    room: Callable[[str], int]
-    seconds: Callable[[str], float]
+    room: Callable[[Place], int]
+    seconds: Callable[[Place], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Dues:
-    """What became of the deliveries of one event: claimed by this process, or waiting to be (names of connectors)."""
+    """What became of the deliveries of one event: claimed by this process, or waiting to be."""
 
     claims: tuple[Claim, ...] = ()
-    waiting: frozenset[str] = frozenset()
+    waiting: frozenset[Place] = frozenset()
 
 
 NO_DUES = Dues()
@@ -93,24 +102,24 @@ def owe(
 ) -> dict[str, Dues]:
     """Insert a delivery for each; returns the dues by event id.
 
-    Where the connector has room and no earlier event of the call waits for the same target, the delivery is inserted
+    Where the target has room and no earlier event of the call waits for the same target, the delivery is inserted
     already leased: that saves the claim's commit and the wait for it. `known_calls` had events before.
     """
     busy = _waiting_targets(connection, {one.call_key for one in owed if one.call_key in known_calls})
-    left: dict[str, int] = {}
+    left: dict[Place, int] = {}
     rows, dues = [], dict[str, Dues]()
     for one in owed:
-        room = left.setdefault(one.connector, leasing.room(one.connector) if leasing else 0)
-        place = (one.call_key, one.connector, one.target)
+        room = left.setdefault(one.place, leasing.room(one.place) if leasing else 0)
+        in_order = (one.call_key, *one.place)
         claim = None
-        if leasing and room > 0 and (one.call_key is None or place not in busy):
-            left[one.connector] = room - 1
+        if leasing and room > 0 and (one.call_key is None or in_order not in busy):
+            left[one.place] = room - 1
             claim = _fresh_claim(one, leasing, now)
-        busy.add(place)
-        rows.append(_row(one, claim, now + leasing.seconds(one.connector) if claim and leasing else now))
+        busy.add(in_order)
+        rows.append(_row(one, claim, now + leasing.seconds(one.place) if claim and leasing else now))
         had = dues.get(one.event.id, NO_DUES)
         dues[one.event.id] = (
-            Dues((*had.claims, claim), had.waiting) if claim else Dues(had.claims, had.waiting | {one.connector})
+            Dues((*had.claims, claim), had.waiting) if claim else Dues(had.claims, had.waiting | {one.place})
         )
     insert_rows(connection, _deliveries, rows)
     return dues
@@ -163,13 +172,13 @@ def _row(owed: Owed, claim: Claim | None, due_at: float) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Ask for up to `limit` due deliveries of a connector, leased for `seconds` under `token`.
+    """Ask for up to `limit` due deliveries to a target, leased for `seconds` under `token`.
 
-    A `probe` is refused while any other delivery of the connector is leased. `health_version` is what the asker knows
-    of the connector's health: if the store knows better, he is refused, as it may just have been paused.
+    A `probe` is refused while any other delivery to the target is leased. `health_version` is what the asker knows
+    of its health: if the store knows better, he is refused, as it may just have been paused.
     """
 
-    connector: str
+    place: Place
     limit: int
     token: str
     seconds: float
@@ -190,7 +199,7 @@ class Claimed:
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[Claimed]:
-    """Lease what is due, each connector for itself; per call and target only the first that waits."""
+    """Lease what is due, each target for itself; of a call only the first that waits."""
     return [_claim(connection, request) for request in requests]
 
 
@@ -203,7 +212,8 @@ _HELD_BACK = exists().where(
     _earlier.c.position < _c.position,
     or_(_earlier.c.hold_until.is_(None), _earlier.c.hold_until > bindparam("now")),
 )
-_IS_DUE = and_(_c.connector == bindparam("connector"), _c.state == "pending", _c.due_at <= bindparam("now"))
+_WAITS = and_(_c.connector == bindparam("connector"), _c.target == bindparam("target"), _c.state == "pending")
+_IS_DUE = and_(_WAITS, _c.due_at <= bindparam("now"))
 _DUE = (
     select(_deliveries, schema.events.c.payload)
     .join(schema.events, schema.events.c.id == _c.event_id)
@@ -212,15 +222,8 @@ _DUE = (
     .limit(bindparam("limit"))
 )
 _SOMETHING_DUE = select(_c.id).where(_IS_DUE).limit(1)
-_NEXT_DUE = select(func.min(_c.due_at)).where(
-    _c.connector == bindparam("connector"), _c.state == "pending", _c.due_at > bindparam("now")
-)
-_LEASED = select(_c.id).where(
-    _c.connector == bindparam("connector"),
-    _c.state == "pending",
-    _c.due_at > bindparam("now"),
-    _c.lease.is_not(None),
-)
+_NEXT_DUE = select(func.min(_c.due_at)).where(_WAITS, _c.due_at > bindparam("now"))
+_LEASED = select(_c.id).where(_WAITS, _c.due_at > bindparam("now"), _c.lease.is_not(None))
 _LEASE = (
     update(_deliveries)
     .where(_c.id.in_(bindparam("ids", expanding=True)))
@@ -232,14 +235,15 @@ _LEASE = (
 def _is_outdated(connection: Connection, request: ClaimRequest) -> bool:
     if request.health_version is None:
         return False
-    rows = select_in(connection, schema.connectors, ("health",), "name", [request.connector])
-    return any(Health.from_json(health).version > request.health_version for (health,) in rows)
+    connector, wanted = request.place
+    rows = select_in(connection, schema.connectors, ("target", "health"), "name", [connector])
+    return any(Health.from_json(health).version > request.health_version for target, health in rows if target == wanted)
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     if _is_outdated(connection, request):
         return Claimed(outdated=True)
-    due = {"connector": request.connector, "now": request.now}
+    due = {"connector": request.place[0], "target": request.place[1], "now": request.now}
     if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
         return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
     rows = connection.execute(_DUE, due | {"limit": request.limit}).all()
@@ -285,7 +289,7 @@ class Ending:
     """How this process's turn with a delivery ends: the state it leaves, and the attempt, where there was one.
 
     For a delivery that stays pending `due_at` is its next turn and `hold_until` how long it holds back the later events
-    of its call. `health` is what the outcome means for the connector; None: nothing.
+    of its call. `health` is what the outcome means for the target; None: nothing.
     """
 
     claim: Claim
@@ -393,22 +397,6 @@ def expire(connection: Connection, limits: Sequence[tuple[str, float, float]]) -
         ).rowcount
         for connector, before, now in limits
     ]
-
-
-def split_targets(connection: Connection, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[None]:
-    """Owe to each target what was owed to a connector while its targets were not known: (connector, targets)."""
-    for connector, targets in wanted:
-        whole = and_(_c.connector == connector, _c.target == "", _c.state == "pending")
-        rows = connection.execute(select(_deliveries).where(whole)).mappings().all()
-        copies = [
-            {**row, "id": new_id("dlv", row["fresh_from"]), "target": target, "lease": None}
-            for row in rows
-            for target in targets
-        ]
-        if copies:
-            insert_rows(connection, _deliveries, copies)
-            connection.execute(delete(_deliveries).where(whole))
-    return [None] * len(wanted)
 
 
 def oldest_waiting(connection: Connection, connectors: Iterable[str]) -> dict[str, float]:

@@ -1,15 +1,15 @@
-"""What the outcome of attempts means for the connectors: their health, and the troubles that somebody is told of."""
+"""What the outcome of attempts means for the targets: their health, and the troubles that somebody is told of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from bridge.health import Health
+from bridge.health import Health, Place
 from bridge.ids import new_id
 from bridge.model import CONNECTOR_PAUSED, DELIVERY_DEAD, Event, Trouble, TroubleData
 from bridge.store import schema
@@ -18,18 +18,20 @@ from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import Ending, Owed, end, owe
 
 _SAVE_HEALTH = (
-    update(schema.connectors).where(schema.connectors.c.name == bindparam("of_name")).values(health=bindparam("health"))
+    update(schema.connectors)
+    .where(schema.connectors.c.name == bindparam("of_name"), schema.connectors.c.target == bindparam("of_target"))
+    .values(health=bindparam("health"))
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """What became of an ending: whether the lease was still held, how its connector does now, and which connectors have
-    been owed an event about a trouble."""
+    """What became of an ending: whether the lease was still held, how its target does now, and which places have been
+    owed an event about a trouble."""
 
     ours: bool
     health: Health
-    told: frozenset[str] = frozenset()
+    told: frozenset[Place] = frozenset()
 
 
 class Outcomes:
@@ -39,7 +41,7 @@ class Outcomes:
         self._route = route
 
     def conclude(self, connection: Connection, endings: Sequence[Ending]) -> list[Concluded]:
-        """Write how deliveries ended and what that means for their connectors.
+        """Write how deliveries ended and what that means for their targets.
 
         The health is folded inside the transaction, so that all processes on one store count the same failures.
         """
@@ -47,20 +49,18 @@ class Outcomes:
         before = load_healths(connection, {ending.claim.connector for ending in endings})
         after = dict(before)
         for ending in ours.values():
-            name = ending.claim.connector
+            place = ending.claim.place
             if ending.health is not None:
-                after[name] = ending.health(after.get(name, Health()))
+                after[place] = ending.health(after.get(place, Health()))
             if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
                 # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
-                after[name] = after[name].died(1)
+                after[place] = after.get(place, Health()).died(1)
         now = max(ending.at for ending in endings)
         told = self._tell(connection, before, after, now)
         save_healths(connection, before, after)
-        return [
-            Concluded(ending.claim.id in ours, after.get(ending.claim.connector, Health()), told) for ending in endings
-        ]
+        return [Concluded(ending.claim.id in ours, after.get(ending.claim.place, Health()), told) for ending in endings]
 
-    def tell_dead(self, connection: Connection, moments: Sequence[float]) -> list[frozenset[str]]:
+    def tell_dead(self, connection: Connection, moments: Sequence[float]) -> list[frozenset[Place]]:
         """Tell of dead deliveries that had to wait until an hour was over since the last telling."""
         before = load_healths(connection, None)
         after = dict(before)
@@ -68,62 +68,78 @@ class Outcomes:
         save_healths(connection, before, after)
         return [told] * len(moments)
 
-    def emit(self, connection: Connection, troubles: Sequence[tuple[str, Trouble, float]]) -> list[frozenset[str]]:
+    def emit(self, connection: Connection, troubles: Sequence[tuple[str, Trouble, float]]) -> list[frozenset[Place]]:
         """Keep troubles as events, owed to whoever asks for them: (event type, trouble, now)."""
         events = [_trouble_event(*trouble) for trouble in troubles]
         insert_rows(connection, schema.events, [event_row(event, None) for event in events])
         owed = [Owed(event, None, 0, connector, target) for event in events for connector, target in self._route(event)]
         owe(connection, owed, set(), None, troubles[0][2])
-        told = frozenset(one.connector for one in owed)
+        told = frozenset(one.place for one in owed)
         return [told] * len(troubles)
 
     def _tell(
-        self, connection: Connection, before: dict[str, Health], after: dict[str, Health], now: float
-    ) -> frozenset[str]:
+        self, connection: Connection, before: dict[Place, Health], after: dict[Place, Health], now: float
+    ) -> frozenset[Place]:
         troubles = []
-        for name, health in after.items():
-            if (
-                health.paused_by in ("misconfigured", "gone")
-                and before.get(name, Health()).paused_by != health.paused_by
-            ):
-                paused = Trouble(connector=name, reason=health.reason or "")
+        for place, health in after.items():
+            was = before.get(place, Health())
+            if health.paused_by in ("misconfigured", "gone") and was.paused_by != health.paused_by:
+                paused = Trouble(connector=place[0], reason=health.reason or "")
                 troubles.append((CONNECTOR_PAUSED, paused, now))
-            if count := health.dead_to_tell(now):
-                dead = Trouble(connector=name, reason=health.last_error or "", count=count)
-                troubles.append((DELIVERY_DEAD, dead, now))
-                after[name] = health.told(now)
+        for name in sorted({name for name, _ in after}):
+            of_name = {place: health for place, health in after.items() if place[0] == name}
+            if count := sum(health.dead_to_tell(now) for health in of_name.values()):
+                reason = next((one.last_error for one in of_name.values() if one.dead_untold and one.last_error), "")
+                troubles.append((DELIVERY_DEAD, Trouble(connector=name, reason=reason, count=count), now))
+                # Whichever target it was: nobody is told of the connector more often than that.
+                after |= {place: health.told(now) for place, health in of_name.items()}
         return self.emit(connection, troubles)[0] if troubles else frozenset()
 
 
-def load_healths(connection: Connection, names: set[str] | None) -> dict[str, Health]:
-    """How the named connectors do (None: all that the store knows)."""
+def load_healths(connection: Connection, names: set[str] | None) -> dict[Place, Health]:
+    """How each target of the named connectors does (None: of all that the store knows)."""
     table = schema.connectors
     if names is None:
-        rows: Iterable[Any] = connection.execute(select(table.c.name, table.c.health))
+        rows: Iterable[Any] = connection.execute(select(table.c.name, table.c.target, table.c.health))
     else:
-        rows = select_in(connection, table, ("name", "health"), "name", sorted(names))
-    return {name: Health.from_json(health) for name, health in rows}
+        rows = select_in(connection, table, ("name", "target", "health"), "name", sorted(names))
+    return {(name, target): Health.from_json(health) for name, target, health in rows}
 
 
-def save_healths(connection: Connection, before: dict[str, Health], after: dict[str, Health]) -> None:
+def save_healths(connection: Connection, before: dict[Place, Health], after: dict[Place, Health]) -> None:
     """Write the healths that have changed, each as a new version (in `after` too)."""
     rows = []
-    for name, health in sorted(after.items()):
-        if before.get(name) != health:
-            after[name] = replace(health, version=health.version + 1)
-            rows.append({"of_name": name, "health": after[name].to_json()})
+    for place, health in sorted(after.items()):
+        if before.get(place) != health:
+            after[place] = replace(health, version=health.version + 1)
+            rows.append({"of_name": place[0], "of_target": place[1], "health": after[place].to_json()})
     if rows:
         connection.execute(_SAVE_HEALTH, rows)
 
 
-def change_health(connection: Connection, changes: Sequence[tuple[str, Callable[[Health], Health]]]) -> list[Health]:
-    """Change how a connector does by hand (pause, resume): (name, change)."""
+def make_places(connection: Connection, places: Collection[Place]) -> None:
+    """Make the rows of the places that have none yet."""
+    known = load_healths(connection, {name for name, _ in places})
+    missing = [place for place in places if place not in known]
+    rows = [
+        {
+            "name": name,
+            "target": target,
+            "health": Health.joining([health for place, health in known.items() if place[0] == name]).to_json(),
+        }
+        for name, target in missing
+    ]
+    insert_rows(connection, schema.connectors, rows)
+
+
+def change_health(connection: Connection, changes: Sequence[tuple[str, Callable[[Health], Health]]]) -> list[None]:
+    """Change how a connector does, all targets of it (pause, resume): (name, change)."""
     before = load_healths(connection, {name for name, _ in changes})
     after = dict(before)
     for name, change in changes:
-        after[name] = change(after.get(name, Health()))
+        after |= {place: change(health) for place, health in after.items() if place[0] == name}
     save_healths(connection, before, after)
-    return [after[name] for name, _ in changes]
+    return [None] * len(changes)
 
 
 def _trouble_event(event_type: str, trouble: Trouble, now: float) -> Event:

@@ -2,7 +2,7 @@
 
 ::
 
-    calls ──< events ──< deliveries ──< attempts        connectors   how each connector does (paused, breaker)
+    calls ──< events ──< deliveries ──< attempts        connectors   how each target does (paused, breaker)
                                                         sources      when each PBX last posted, what is doubted
                                                         quarantine   posts no event could be made of
 
@@ -70,7 +70,7 @@ deliveries = Table(
     Column("last_error", Text),
     Column("receipt", Text),
     Column("contact", Text),  # what the directories said ('null': asked, not known), so that a retry says the same
-    Index("deliveries_due", "connector", "due_at", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    Index("deliveries_due", "connector", "target", "due_at", sqlite_where=_PENDING, postgresql_where=_PENDING),
     Index(
         "deliveries_order",
         "call_key",
@@ -104,6 +104,7 @@ connectors = Table(
     "connectors",
     metadata,
     Column("name", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
     Column("health", Text, nullable=False),  # bridge.health.Health, JSON
 )
 

@@ -22,7 +22,7 @@ from sqlalchemy import RowMapping, select, text
 from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
-from bridge.health import Health
+from bridge.health import Health, Place
 from bridge.hookspecs import ConnectorKind
 from bridge.interpret import Arrival, Interpreter, SourceView
 from bridge.model import Delivery, Event, Facts, Reading, ReadingKind
@@ -163,7 +163,7 @@ class Rig:
         if not self.path.exists():
             self.path.write_bytes(_empty_store())
         database = self._database = Database(f"sqlite:///{self.path}")
-        lanes: dict[str, Lane] = {}
+        lanes: dict[Place, Lane] = {}
         token = self.token = new_token()
         self.store = Store(
             database,
@@ -179,18 +179,20 @@ class Rig:
         )
         directories = Directories(list(lookups))
         for one, deliver in chats:
-            lanes[one.name] = Lane(
-                one,
-                deliver,
-                self.store,
-                directories,
-                clean,
-                self.dispatcher.done,
-                lambda *_: None,
-                self.clock.wall,
-                self.clock.monotonic,
-            )
-        self.lanes: Mapping[str, Lane] = lanes
+            for place in one.places:
+                lanes[place] = Lane(
+                    one,
+                    place[1],
+                    deliver,
+                    self.store,
+                    directories,
+                    clean,
+                    self.dispatcher.done,
+                    lambda *_: None,
+                    self.clock.wall,
+                    self.clock.monotonic,
+                )
+        self._lanes = lanes
         self.store.start(("pbx",), tuple(lanes), self.dispatcher.notice_foreign_write)
 
     # --- what happens -------------------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ class Rig:
             self.dispatcher.notice_foreign_write()
             self.dispatcher.run_once()
             eventually(lambda: not self._leased(), "the end of what is under way")
-            for lane in self.lanes.values():
+            for lane in self._lanes.values():
                 lane.wait_idle(self.clock.monotonic() + 20)
             before, now = now, self._progress()
 
@@ -266,9 +268,13 @@ class Rig:
         query = select(table).join(deliveries, deliveries.c.id == table.c.delivery_id)
         return self.select(query.where(deliveries.c.connector == name).order_by(table.c.started_at, table.c.number))
 
-    def health(self, name: str = "chat") -> Health:
-        """How a connector does, as the store knows it."""
-        return self.store.healths()[name]
+    def lane(self, name: str = "chat", target: str = "") -> Lane:
+        """The lane of a target."""
+        return self._lanes[name, target]
+
+    def health(self, name: str = "chat", target: str = "") -> Health:
+        """How a target does, as the store knows it."""
+        return self.store.healths()[name, target]
 
     def events(self, event_type: str) -> list[Event]:
         """The kept events of a type."""
