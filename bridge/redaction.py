@@ -15,13 +15,17 @@ SHORTEST = 4
 
 _LONG = 8
 _WORD = 16
+_SECRET_KEYS = {"key", "pass", "password", "secret", "token"}
+_HOST = re.compile(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}|[0-9]+(\.[0-9]+){3}|\[[0-9a-f:.]+\])(:[0-9]+)?")
+"""A host that every log may speak of: a name with a domain, or an address."""
 
 
 class Redactor:
     """Replaces secrets by `***`, in every form in which they come up. Safe to use from several threads.
 
     Replaced are the secret itself, its percent-encoded forms, and of a secret that is a URL also its path with the
-    query, its password, and every path segment or query value that looks like a token; of one of several words, each
+    query, its password, and every path segment or query value that looks like a token (of another scheme than http also
+    what looks like one in the place of login and host); of one of several words, each
     word that looks like one. Secrets of fewer than `SHORTEST` characters are not replaced.
     """
 
@@ -65,8 +69,18 @@ def _parts_of_url(secret: str) -> Iterator[str]:
         yield target
     if url.password:
         yield from (url.password, unquote(url.password))
-    values = [value for _, value in parse_qsl(url.query)]
-    yield from filter(_is_token, [*url.path.split("/"), *values])
+    query = parse_qsl(url.query)
+    yield from (value for key, value in query if key.lower() in _SECRET_KEYS)
+    yield from filter(_is_token, [*url.path.split("/"), *(value for _, value in query)])
+    if url.scheme not in {"http", "https"}:
+        yield from _parts_of_netloc(url.netloc)
+
+
+def _parts_of_netloc(netloc: str) -> Iterator[str]:
+    """What stands in the place of login and host is a token as often as not: `tgram://123456789:AAF…/chat`."""
+    for part in (netloc, *netloc.rpartition("@"), *re.split("[:@]", netloc)):
+        if _is_token(part) and not _HOST.fullmatch(part):
+            yield from (part, unquote(part))
 
 
 def _basic_login(secret: str) -> Iterator[str]:

@@ -61,6 +61,31 @@ def test_the_password_and_the_query_of_a_secret_url_do_not_show() -> None:
     assert redactor.clean("hunter%212 hunter!2 0123456789 /in?key=0123456789&a=b") == "*** *** *** ***"
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("tgram://123456789:AAFabc_def/12345678/", ["123456789", "AAFabc_def", "12345678"]),
+        ("discord://123456789012345678/abcDEF0123", ["123456789012345678", "abcDEF0123"]),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkc/#general", ["T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkc"]),
+        ("pover://uQiRzpo4DXghDmr@aBcDeFgHiJkL", ["uQiRzpo4DXghDmr", "aBcDeFgHiJkL"]),
+        ("mailto://office:pa%24s@smtp.example.com:587?pass=otto", ["pa$s", "pa%24s", "otto"]),
+        ("workflows://prod-1.westeurope.logic.azure.com:443/workflow12/SIGabc012", ["workflow12", "SIGabc012"]),
+        ("mmosts://bot.name%2B1@chat.example.com/3ccdd113474722377935", ["bot.name+1", "3ccdd113474722377935"]),
+    ],
+)
+def test_no_part_of_a_chats_url_shows_that_may_be_a_token(url: str, secrets: list[str]) -> None:
+    redactor = Redactor([url])
+    for secret in secrets:
+        assert redactor.clean(f"POST /bot{secret}/send") == "POST /bot***/send"
+
+
+def test_the_host_of_a_chats_url_stays_readable_where_it_is_one() -> None:
+    hosts = ("smtp.example.com", "localhost:8065", "10.0.0.12:8080", "[2001:db8::1]:443")
+    text = "cannot reach {}, check localhost"
+    for host in hosts:
+        assert Redactor([f"mmost://{host}/3ccdd113474722377935"]).clean(text.format(host)) == text.format(host)
+
+
 def test_plain_words_and_the_host_of_a_secret_url_stay_readable() -> None:
     text = "hooks.slack.com: services are down"
     assert Redactor([SLACK]).clean(text) == text
