@@ -61,9 +61,8 @@ def test_a_target_that_is_refused_is_paused_alone_and_gets_what_waits_once_its_u
     with running_bridge(tmp_path, config([fine, mended])) as bridge:
         eventually(lambda: len([one for one in sink.arrivals if one.path == "/mended"]) == 3, "what waited")
         assert bridge.stop() == 0
-        shown = bridge.run("attempts", "--json").stdout
 
-    written = [shown.encode(), *(path.read_bytes() for path in tmp_path.iterdir() if path.name != "bridge.toml")]
+    written = [path.read_bytes() for path in tmp_path.iterdir() if path.name != "bridge.toml"]
     assert f"sent to {target_of(mended)}".encode() in b"".join(written)
     for secret in SECRETS:
         assert [text for text in written if secret.encode() in text] == []
