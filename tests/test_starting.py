@@ -118,4 +118,4 @@ def test_a_resume_does_not_start_what_could_not_start(open_desk: Callable[..., D
     desk = open_desk(CONFIG.format(first="raises", second="works"))
     healths = desk.bridge.store.healths()
 
-    assert healths["first"].resume().admits(desk.now) == "none"
+    assert healths["first", ""].resume().admits(desk.now) == "none"
