@@ -107,6 +107,10 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would reroute requests or sign them in: proxies and `.netrc`."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    """Ours without what would reroute requests or sign them in (proxies, `.netrc`), nor the secrets of callbridge."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith("CALLBRIDGE_")
+    }
     return {**kept, "NETRC": os.devnull}
