@@ -68,9 +68,9 @@ def test_a_job_that_hangs_holds_up_no_other_and_is_killed_at_its_deadline(worker
         assert worker.ask(JOB | {"url": f"json://127.0.0.1:{sink.port}/quick"}, 5.0) == {}
     assert failures == []
     thread.join(3)
-    assert [str(failure).split(";")[0] for failure in failures] == ["it was not done within 1 s"] or failures == [
-        "the service did not answer in time"
-    ]
+    (words,) = [str(failure).partition(";")[0] for failure in failures]
+    # The service's own timeout ends at the same moment as the process.
+    assert words in ("it was not done within 1 s", "the service did not answer in time")
 
 
 def test_it_lives_through_the_signals_of_a_service_manager_until_it_is_told_to_end(
