@@ -52,6 +52,7 @@ from bridge.model import (
     TroubleData,
 )
 from bridge.phone import e164_numbers
+from bridge.services import Directories, Feed, FeedItem, History
 from bridge.templates import Template
 from bridge.urls import SecretUrl
 from bridge.wording import EventTemplate, Message, MessageLine, message_of
@@ -68,13 +69,17 @@ __all__ = [
     "Delivery",
     "DeliveryFailure",
     "Direction",
+    "Directories",
     "DirectoryContext",
     "DirectoryKind",
     "Event",
     "EventTemplate",
     "Facts",
     "Fault",
+    "Feed",
+    "FeedItem",
     "Fields",
+    "History",
     "HttpClient",
     "HttpResponse",
     "Locale",

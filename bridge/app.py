@@ -19,12 +19,15 @@ from bridge.intake import Intake
 from bridge.interpret import Interpreter
 from bridge.metrics import Metrics
 from bridge.monitoring import Monitoring
+from bridge.pages import Mounts
 from bridge.plugins import LoadedConnector, Plugins, load_plugins
 from bridge.redaction import Redactor
 from bridge.routing import Router
+from bridge.services import Services
 from bridge.settings import Settings, secrets_of
 from bridge.silence import SilenceWatch
 from bridge.store import Accepted, Database, Store
+from bridge.store.feeds import Feeds, StoreHistory
 from bridge.store.leases import new_token
 
 HOOK_SECONDS = 5.0
@@ -44,9 +47,24 @@ class Bridge:
     def __init__(self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.clock = clock
-        self.plugins = load_plugins(settings)
+        self.stopping = threading.Event()
+        self.database = Database(settings.store.url)
+        lanes: dict[Place, Lane] = {}
+        token = new_token()
+        # The store is made before the connectors, which get feeds in it: it is told later whom events are owed to.
+        self.store = Store(
+            self.database,
+            Interpreter(settings.locale, settings.intake.duplicate_window),
+            lambda event: router.owed(event),
+            leasing=leasing(token, lanes),
+            clock=clock,
+        )
+        self.feeds = Feeds(self.store, clock, is_told=True)
+        directories = Directories(())
+        self.plugins = load_plugins(settings, Services(StoreHistory(self.store), self.feeds.of, directories))
         if settings.strict and self.plugins.faults:
             raise SettingsError(self.plugins.faults)
+        directories.use(self.plugins)
         redactor.add(self.plugins.secrets | secrets_of(settings))
         self._clean = redactor.clean
         self.failed_directories: dict[str, str] = {}
@@ -54,20 +72,10 @@ class Bridge:
         self.metrics = Metrics()
         regions = {name: source.region for name, source in settings.sources.items()}
         router = Router(tuple(self.plugins.connectors.values()), regions)
-        self.database = Database(settings.store.url)
-        lanes: dict[Place, Lane] = {}
-        token = new_token()
-        self.store = Store(
-            self.database,
-            Interpreter(settings.locale, settings.intake.duplicate_window),
-            router.owed,
-            leasing=leasing(token, lanes),
-            clock=clock,
-        )
         limits = {name: source.silence for name, source in settings.sources.items() if source.silence is not None}
         silence = SilenceWatch(self.store, limits, clock)
-        self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), [silence.look], clock)
-        directories = Directories.of(self.plugins)
+        tasks = [silence.look, self.feeds.sweep]
+        self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), tasks, clock)
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
             if connector.error is None and deliver is not None:
@@ -90,7 +98,7 @@ class Bridge:
         """Open the store and begin to deliver. Raises StoreError where the store cannot be used."""
         self.database.migrate_apart()
         places = [place for connector in self.plugins.connectors.values() for place in connector.places]
-        self.store.start(tuple(self.plugins.sources), places, self.dispatcher.notice_foreign_write)
+        self.store.start(tuple(self.plugins.sources), places, self._notice_foreign_write)
         failed = self._call_hooks("bridge_start")
         for name, directory in self.plugins.directories.items():
             if error := directory.error or failed.get(("directories", name)):
@@ -110,15 +118,26 @@ class Bridge:
         self.dispatcher.take(accepted.dues.claims)
         self.dispatcher.nudge(accepted.dues.waiting)
 
+    @property
+    def threads_for_pages(self) -> int:
+        """Threads the pages of all connectors may take at the same time."""
+        return sum(one.pages.threads for one in self.plugins.connectors.values() if one.pages is not None)
+
     def drain(self, seconds: float) -> None:
         """Deliver no more: calls under way may end within `seconds`, the rest is given back. Posts are still taken."""
         deadline = time.monotonic() + seconds
+        self.stopping.set()
+        self.feeds.close()
         self.dispatcher.stop(seconds)
         self._call_hooks("bridge_stop", max(LEAST_HOOK_SECONDS, deadline - time.monotonic()))
 
     def close(self) -> None:
         """Close the store, after the last post."""
         self.store.stop()
+
+    def _notice_foreign_write(self) -> None:
+        self.dispatcher.notice_foreign_write()
+        self.feeds.look()
 
     def _say_who_may_post(self) -> None:
         if self.settings.intake.tokens:
@@ -182,6 +201,10 @@ def create_app(bridge: Bridge) -> Flask:
     app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())
     app.register_error_handler(HTTPException, _as_text)
+    pages = [one.pages for one in plugins.connectors.values() if one.pages is not None]
+    if pages:
+        proxies = settings.server.trusted_proxies
+        app.wsgi_app = Mounts(pages, app.wsgi_app, proxies, bridge.stopping)  # type: ignore[method-assign]  # Flask's way
     return app
 
 

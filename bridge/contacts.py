@@ -58,8 +58,9 @@ class _Directory:
         self._failures = 0
         self._aside_until = 0.0
 
-    def ask(self, number: Number) -> Callable[[], Answer]:
-        """Begin a lookup; what is returned waits for the rest of the budget and says what came of it."""
+    def ask(self, number: Number, seconds: float | None = None) -> Callable[[], Answer]:
+        """Begin a lookup; what is returned waits for the rest of the budget (and of `seconds`, where there is less
+        left of it) and says what came of it."""
         if self._is_aside():
             return lambda: self._no_answer("it is down: it is asked again in a while")
         if not self._free.acquire(blocking=False):
@@ -67,17 +68,19 @@ class _Directory:
         began = self._clock()
         future = self._pool.submit(self._timed, number)
         future.add_done_callback(lambda _: self._free.release())
-        return lambda: self._wait(future, began)
+        return lambda: self._wait(future, began, self._budget if seconds is None else min(seconds, self._budget))
 
     def _timed(self, number: Number) -> tuple[object, float]:
         began = self._clock()
         return self._lookup(number=number), self._clock() - began
 
-    def _wait(self, future: Future[tuple[object, float]], began: float) -> Answer:
+    def _wait(self, future: Future[tuple[object, float]], began: float, patience: float) -> Answer:
         try:
-            said, seconds = future.result(max(0.0, self._budget - (self._clock() - began)))
+            said, seconds = future.result(max(0.0, patience - (self._clock() - began)))
             contacts = self._checked(said)
         except FutureTimeoutError:
+            if patience < self._budget:  # who cannot wait for so long says nothing of the directory
+                return self._no_answer(f"no answer within {patience:g} s")
             return self._failed(f"no answer within {self._budget:g} s")
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and must not cost the delivery
             return self._failed(str(error) or type(error).__name__)
@@ -141,12 +144,16 @@ class Directories:
     @classmethod
     def of(cls, plugins: Plugins) -> Self:
         """Those of the config that are not broken."""
-        lookups = []
+        directories = cls(())
+        directories.use(plugins)
+        return directories
+
+    def use(self, plugins: Plugins) -> None:
+        """From now on ask those of the config that are not broken."""
         for name, directory in plugins.directories.items():
             lookup = plugins.caller("directories", name, "bridge_lookup")
             if directory.error is None and lookup is not None:
-                lookups.append((name, lookup, directory.settings.timeout))
-        return cls(lookups)
+                self._directories.append(_Directory(name, lookup, directory.settings.timeout, self._clock))
 
     def __bool__(self) -> bool:
         return bool(self._directories)
@@ -156,18 +163,21 @@ class Directories:
 
         Where several have the number, it is what all of them agree on, and None where not even the name is one.
         """
-        number = call.called if call.direction == "outbound" else call.caller
-        return agreed(self.contacts(number)) if call.direction != "internal" and number is not None else None
+        number = call.outside_party
+        return agreed(self.find(number)) if number is not None else None
 
-    def contacts(self, number: Number) -> tuple[Contact, ...]:
-        """Everybody the first directory that knows the number says has it, asked now or remembered."""
+    def find(self, number: Number, seconds: float | None = None) -> tuple[Contact, ...]:
+        """Everybody the first directory that knows the number says has it, asked now or remembered.
+
+        Waits for each directory's budget, and no longer than `seconds`.
+        """
         if number.e164 is None or not self._directories:
             return ()
         with self._lock:
             contacts, until = self._known.get(number.e164, ((), 0.0))
         if until > self._clock():
             return contacts
-        contacts, complete = self._first(number)
+        contacts, complete = self._first(number, seconds)
         # Failure policy: a directory that is down or late is not "unknown": it is asked again for the next call.
         if contacts or complete:
             self._remember(number.e164, contacts)
@@ -177,10 +187,10 @@ class Directories:
         """What each directory says now, in their order of preference; nothing is remembered. All are asked at once."""
         return [wait() for wait in [directory.ask(number) for directory in self._directories]]
 
-    def _first(self, number: Number) -> tuple[tuple[Contact, ...], bool]:
+    def _first(self, number: Number, seconds: float | None) -> tuple[tuple[Contact, ...], bool]:
         """The first answer in the order of preference, and whether all before it answered. All are asked at once."""
         complete = True
-        for wait in [directory.ask(number) for directory in self._directories]:
+        for wait in [directory.ask(number, seconds) for directory in self._directories]:
             answer = wait()
             complete = complete and answer.error is None
             if answer.contacts:

@@ -7,7 +7,8 @@ The entry point names a module (or an object) that implements one of the three r
     ─────────             ──────────                            ───────
     bridge_sources     ─▶ [sources.NAME]      SourceKind.create ─▶ a Source: read(post), cause_text(…)
     bridge_connectors  ─▶ [connectors.NAME]   ConnectorKind.create ─▶ an object with bridge_start · bridge_deliver ·
-                                                                      bridge_check · bridge_stop
+                                                                      bridge_check · bridge_stop · bridge_pages ·
+                                                                      bridge_commands
     bridge_directories ─▶ [directories.NAME]  DirectoryKind.create ─▶ an object with bridge_start · bridge_lookup ·
                                                                       bridge_check · bridge_stop
 
@@ -21,7 +22,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 import pluggy
@@ -29,7 +30,13 @@ from pydantic import BaseModel
 
 from bridge.errors import DeliveryFailure
 from bridge.http import HttpClient
+from bridge.memory import MemoryFeed, MemoryHistory, NobodyKnows
 from bridge.model import Contact, Delivery, Locale, Number, Post, Reading, Receipt, Scenario, Skip
+from bridge.services import Directories, Feed, History
+
+if TYPE_CHECKING:  # only plugins with pages need it
+    import click
+    import flask
 
 PROJECT = "callbridge"
 
@@ -89,6 +96,10 @@ class ConnectorContext:
 
     `name` is its configured name, `locale` the language of its texts, `timeout` the seconds one `bridge_deliver` may
     take in all, `http` an HTTP client that keeps to that timeout, `log` a logger that removes configured secrets.
+    `history` knows the calls with a number, `feed` is the connector's own durable feed, `directories` say who has a
+    number. `public_url` is how the world reaches the bridge, without a slash at the end (`server.public_url`),
+    `pages_url` where this connector's pages are, with a slash at the end (on this machine, where there is no
+    `public_url`).
     """
 
     name: str
@@ -96,11 +107,21 @@ class ConnectorContext:
     timeout: float
     http: HttpClient
     log: logging.Logger
+    history: History = field(default_factory=MemoryHistory)
+    feed: Feed = field(default_factory=MemoryFeed)
+    directories: Directories = field(default_factory=NobodyKnows)
+    public_url: str | None = None
+    pages_url: str = ""
 
 
 def one_target(_settings: Any) -> Sequence[str]:
     """The targets of a connector that has only one."""
     return ("",)
+
+
+def no_streams(_settings: Any) -> int:
+    """The streams of a connector that has none."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +137,15 @@ class ConnectorKind:
     (the `batch` argument of `bridge_deliver`). `rate` says how often it may be called (a batch is one call): `1/s`,
     `1/30s`, or a function of the settings. `threadsafe = False` means one call at a time, and one target. `idempotent`
     says that a repeated delivery is harmless. `wants_contact` makes deliveries wait (briefly) until the directories
-    have been asked who is calling.
+    have been asked who is calling. `streams` says how many long-lived answers the pages of a configured connector may
+    have under way at once: each gets a thread.
     """
 
     name: str
     create: Callable[[Any, ConnectorContext], object]
     settings: type[BaseModel] = NoSettings
     targets: Callable[[Any], Sequence[str]] = one_target
+    streams: Callable[[Any], int] = no_streams
     max_batch: int = 1
     threadsafe: bool = True
     idempotent: bool = False
@@ -212,7 +235,33 @@ def bridge_check() -> str | None:
 
 @hookspec
 def bridge_stop() -> None:
-    """The bridge has stopped delivering: close what `bridge_start` opened. Called once."""
+    """The bridge has stopped delivering: close what `bridge_start` opened. Called once; pages may still be open."""
+
+
+@hookspec(firstresult=True)
+def bridge_pages() -> flask.Blueprint:  # type: ignore[empty-body]  # a specification has no body
+    """The pages of this connector. Called once, when it has been made.
+
+    Those of the first connector of a kind in the config are at `/KIND/`, those of every further one at `/KIND/NAME/`
+    (`ConnectorContext.pages_url`); the blueprint needs no `url_prefix`, and `url_for(".page")` leads within it. It gets
+    a Flask application of its own, so what it registers for a whole application is for these pages alone.
+
+    An answer may be a stream (a generator), which takes a thread as long as it lasts: say how many by
+    `ConnectorKind.streams`. Past that many and 16 more, requests are answered 503 with `Retry-After`. A stream ends by
+    itself when the bridge stops, and is closed (GeneratorExit) when it next says something to a client that has gone:
+    say something every few seconds. A page that raises is answered 500 and logged.
+    """
+
+
+@hookspec(firstresult=True)
+def bridge_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]  # a specification has no body
+    """The commands of this connector: `callbridge KIND COMMAND …`.
+
+    They run in a process of their own, beside the bridge or without one, after `create` and without `bridge_start`; the
+    context's `feed`, `history` and `directories` work there. The core adds the options `--config` and `--connector`
+    (the name of the connector, where several of the kind are configured). A `BridgeError` is shown in a line. A kind
+    that is named like a command of callbridge's cannot be reached.
+    """
 
 
 # --- hook of one configured directory -----------------------------------------------------------------------------

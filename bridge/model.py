@@ -106,6 +106,11 @@ class Call(Record):
     failure_status: str | None
     failure_phrase: str | None
 
+    @property
+    def outside_party(self) -> Number | None:
+        """The number at the other end of the line: who calls in, or who is called; None for an internal call."""
+        return None if self.direction == "internal" else self.called if self.direction == "outbound" else self.caller
+
 
 class Contact(Record):
     """Who has a number, as one directory knows it. `id` is the contact's id there, `directory` the configured name."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import pluggy
 
@@ -31,9 +32,14 @@ from bridge.hookspecs import (
     SourceKind,
 )
 from bridge.http import HttpClient
+from bridge.memory import MemoryFeed, MemoryHistory, NobodyKnows
 from bridge.redaction import Redactor
 from bridge.retry import RetrySchedule
+from bridge.services import Services
 from bridge.settings import ConnectorSettings, DirectorySettings, Settings, SourceSettings, read_options, secrets_of
+
+if TYPE_CHECKING:  # flask is imported for connectors that have pages
+    from bridge.pages import Pages
 
 ENTRY_POINTS = "callbridge"
 
@@ -71,6 +77,7 @@ class LoadedConnector:
     kind: ConnectorKind | None = None
     plugin: object | None = None
     targets: tuple[str, ...] = ("",)
+    pages: Pages | None = None
     error: str | None = None
 
     @property
@@ -175,10 +182,10 @@ def find_installed() -> dict[str, tuple[EntryPoint, Installed]]:
     return found
 
 
-def examine_plugins(settings: Settings) -> Plugins:
+def examine_plugins(settings: Settings, services: Services | None = None) -> Plugins:
     """Import and configure what the settings name. Broken connectors and directories are in the result, as failed; a
-    broken source is missing there; every fault is told."""
-    loader = _Loader(settings)
+    broken source is missing there; every fault is told. Without `services` connectors keep everything in memory."""
+    loader = _Loader(settings, services)
     plugins = loader.plugins
     for name, source in settings.sources.items():
         loader.load_source(name, source)
@@ -189,12 +196,12 @@ def examine_plugins(settings: Settings) -> Plugins:
     return plugins
 
 
-def load_plugins(settings: Settings) -> Plugins:
+def load_plugins(settings: Settings, services: Services | None = None) -> Plugins:
     """The plugins of a bridge that is to run.
 
     Raises SettingsError where a source is broken: the bridge could not read what comes in.
     """
-    plugins = examine_plugins(settings)
+    plugins = examine_plugins(settings, services)
     if plugins.sources.keys() != settings.sources.keys():
         raise SettingsError(plugins.faults)
     return plugins
@@ -211,8 +218,9 @@ def load_source_kind(name: str) -> SourceKind:
 
 
 class _Loader:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, services: Services | None = None) -> None:
         self._settings = settings
+        self._services = services or Services(MemoryHistory(), lambda _: MemoryFeed(), NobodyKnows())
         self._found = find_installed()
         self._modules = _new_manager()
         self._broken: dict[str, str] = {}
@@ -242,20 +250,44 @@ class _Loader:
             self.plugins.secrets |= secrets_of(options)
             kind = replace(kind, rate=_checked_rate(kind, options))
             loaded = LoadedConnector(name, settings, kind)
-            policy = loaded.policy
-            context = ConnectorContext(
-                name=name,
-                locale=self._settings.locale,
-                timeout=policy.timeout,
-                http=HttpClient(timeout=policy.timeout, connections=policy.concurrency),
-                log=logging.getLogger(f"callbridge.connectors.{name}"),
-            )
-            plugin = kind.create(options, context)
+            plugin = kind.create(options, self._context(loaded))
             targets = _checked_targets(kind, options)
             self._register(path, plugin, "bridge_deliver")
+            pages = self._pages(loaded, options)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             return LoadedConnector(name, settings, loaded.kind, error=self._fault(path, error))
-        return LoadedConnector(name, settings, kind, plugin, targets)
+        return LoadedConnector(name, settings, kind, plugin, targets, pages)
+
+    def _context(self, connector: LoadedConnector) -> ConnectorContext:
+        policy, server = connector.policy, self._settings.server
+        return ConnectorContext(
+            name=connector.name,
+            locale=self._settings.locale,
+            timeout=policy.timeout,
+            http=HttpClient(timeout=policy.timeout, connections=policy.concurrency),
+            log=logging.getLogger(f"callbridge.connectors.{connector.name}"),
+            history=self._services.history,
+            feed=self._services.feed(connector.name),
+            directories=self._services.directories,
+            public_url=server.public_url,
+            pages_url=(server.public_url or server.local_url) + self._pages_path(connector),
+        )
+
+    def _pages_path(self, connector: LoadedConnector) -> str:
+        """Where its pages are: at `/KIND/` for the first of a kind in the config, else at `/KIND/NAME/`."""
+        kind = connector.settings.kind
+        first = next(name for name, one in self._settings.connectors.items() if one.kind == kind)
+        return f"/{quote(kind, safe='')}/" + ("" if connector.name == first else f"{connector.name}/")
+
+    def _pages(self, connector: LoadedConnector, options: Any) -> Pages | None:
+        call = self.plugins.caller("connectors", connector.name, "bridge_pages")
+        if call is None or connector.kind is None:
+            return None
+        from bridge.pages import RESERVED, Pages
+
+        if connector.settings.kind in RESERVED:
+            raise PluginError(f"pages at /{connector.settings.kind} would hide the bridge's own")
+        return Pages(connector.name, self._pages_path(connector), call(), connector.kind.streams(options))
 
     def load_directory(self, name: str, settings: DirectorySettings) -> LoadedDirectory:
         path = f"directories.{name}"

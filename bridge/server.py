@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import inspect
 import logging
 import multiprocessing
 import os
@@ -48,6 +49,10 @@ _log = logging.getLogger("callbridge")
 
 class Service(Protocol):
     """What is served: started in the worker, drained while the last requests end, closed after them."""
+
+    @property
+    def threads_for_pages(self) -> int:
+        """Threads that the connectors' pages may take, besides those that take the posts."""
 
     def start(self) -> None: ...
 
@@ -95,7 +100,7 @@ class _Worker:
         self._service: Service | None = None
 
     def load(self, _target: str) -> Flask:
-        """Called by granian in the worker process: the application to serve."""
+        """The application to serve, made and started in the worker process."""
         # Ctrl-C reaches the parent too, which stops this process in its order.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._die_with_parent()
@@ -117,10 +122,22 @@ class _Worker:
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Called by granian in the worker process: serve until told to stop, then end in an orderly way."""
-        MPServer._spawn_wsgi_worker(*args, **kwargs)
+        app = self.load("bridge")
+        MPServer._spawn_wsgi_worker(*self._adapted(args, app), **kwargs)
         threading.Thread(target=self._drain, name="drain", daemon=True).start()
         self._drained.wait(DRAIN_SECONDS + 1)
         self._end()
+
+    def _adapted(self, args: tuple[Any, ...], app: Flask) -> list[Any]:
+        """granian's arguments, with more threads and connections, as many as the pages may take: that is known only
+        after loading."""
+        adapted, extra = list(args), self._service.threads_for_pages if self._service else 0
+        adapted[2] = lambda: app
+        # What granian wraps has other parameters at the beginning, and the same ones at the end.
+        names = [*inspect.signature(MPServer._spawn_wsgi_worker).parameters]
+        for name in ("blocking_threads", "backpressure"):
+            adapted[names.index(name) - len(names)] += extra
+        return adapted
 
     def _drain_when_told(self) -> None:
         os.read(self._told, 1)

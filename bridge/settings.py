@@ -108,6 +108,12 @@ class ServerSettings(Table):
     monitor_from: tuple[Cidr, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
     @property
+    def local_url(self) -> str:
+        """Where this machine reaches the bridge, without a slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the bridge."""
         try:

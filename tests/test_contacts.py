@@ -202,7 +202,7 @@ def test_of_several_with_the_number_all_are_known_and_none_is_guessed() -> None:
     directories = Directories([("crm", Book([AYSE, FATMA]), 1.5), ("second", Book(AYSE), 1.5)])
     named = tuple(one.model_copy(update={"directory": "crm"}) for one in (AYSE, FATMA))
 
-    assert directories.contacts(call().caller) == named
+    assert directories.find(call().caller) == named
     assert directories.who_is(call()) is None
 
 
@@ -237,3 +237,13 @@ def test_all_directories_can_be_asked_what_they_say_and_how_fast(hang: Callable[
 def test_without_directories_nobody_is_asked() -> None:
     assert not Directories([])
     assert Directories([]).who_is(call()) is None
+
+
+def test_who_cannot_wait_for_the_budget_gets_nobody_and_the_directory_is_not_down_for_that() -> None:
+    let_go = threading.Event()
+    directories = Directories([("slow", lambda number: let_go.wait(20) and number and AYSE, 5.0)])
+    for _ in range(4):
+        assert directories.find(call().caller, 0.01) == ()
+    let_go.set()
+
+    assert [contact.name for contact in directories.find(call().caller)] == [AYSE.name]

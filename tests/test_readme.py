@@ -53,9 +53,9 @@ def configs() -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every `callbridge …` in a block or between backticks, with the optional parts."""
+    """Every `callbridge …` in a block or between backticks, with the optional parts; but for those plugins bring."""
     lines = "\n".join(blocks("sh") + blocks("console") + re.findall(r"`(callbridge [^`\n]+)`", README)).splitlines()
-    return sorted({line.removeprefix("$ ") for line in lines if line.removeprefix("$ ").startswith("callbridge ")})
+    return sorted({line.removeprefix("$ ") for line in lines if re.match(r"(\$ )?callbridge (?!KIND )", line)})
 
 
 def defaults() -> dict[str, str]:

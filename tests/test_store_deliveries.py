@@ -355,7 +355,7 @@ def test_pruning_forgets_what_is_old_with_its_calls_and_attempts_and_keeps_what_
         gate.open()
         with bridge._database.writer.begin() as connection:
             counts = prune_some(connection, START + 1800)
-        assert counts == {"attempts": 1, "deliveries": 1, "events": 1, "calls": 1, "quarantine": 0}
+        assert counts == {"attempts": 1, "deliveries": 1, "events": 1, "calls": 1, "quarantine": 0, "feed": 0}
         with bridge._database.writer.begin() as connection:
             assert not any(prune_some(connection, START + 1800).values())
         bridge.settle()

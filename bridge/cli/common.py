@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.errors import BridgeError, SettingsError
-from bridge.settings import load_settings, parse_duration
+from bridge.redaction import RedactingFormatter, Redactor
+from bridge.settings import Settings, load_settings, parse_duration
+
+if TYPE_CHECKING:
+    from bridge.plugins import Plugins
 
 
 class Duration(click.ParamType[float]):
@@ -28,7 +33,21 @@ class Duration(click.ParamType[float]):
 
 
 class Commands(click.Group):
-    """Commands that say what is wrong in a line or a few, and exit 1, where they fail for a reason people can mend."""
+    """Commands that say what is wrong in a line or a few, and exit 1, where they fail for a reason people can mend.
+
+    A word that is none of them may be the kind of configured connectors that bring commands.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if ctx.parent is None and args[0] not in self.commands and not args[0].startswith("-"):
+            from bridge.cli.brought import brought_commands
+
+            brought = brought_commands(ctx, args[0], args[1:])
+            if brought is not None:
+                return args[0], brought, args[1:]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -56,6 +75,24 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), help="Only th
 
 TABLE_ROWS = 50
 """Rows a table shows where no --limit is given; --json shows all."""
+
+
+@contextmanager
+def loaded_plugins(settings: Settings) -> Iterator[Plugins]:
+    """The plugins of the config, with the services a connector gets in a running bridge. Nothing is started."""
+    from bridge.contacts import Directories
+    from bridge.plugins import examine_plugins
+    from bridge.services import Services
+    from bridge.store.feeds import Beside, Feeds, StoreHistory
+
+    store = Beside(settings.store.url)
+    try:
+        directories = Directories(())
+        plugins = examine_plugins(settings, Services(StoreHistory(store), Feeds(store).of, directories))
+        directories.use(plugins)
+        yield plugins
+    finally:
+        store.close()
 
 
 @contextmanager
@@ -92,6 +129,20 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise store_error(error) from error
+
+
+def set_up_logging(level: int | str, redactor: Redactor) -> None:
+    """Log to standard error, without secrets."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        RedactingFormatter(redactor, logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # urllib3 and others write URLs at debug level: the bridge's own words are enough.
+    for chatty in ("urllib3", "alembic", "granian", "_granian"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def row_limit(limit: int | None, as_json: bool) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import click
 
-from bridge.cli.common import config_option
+from bridge.cli.common import config_option, loaded_plugins, set_up_logging
 from bridge.errors import SettingsError
 from bridge.model import Locale
-from bridge.redaction import RedactingFormatter, Redactor
-from bridge.settings import FaultySettingsError, Settings, load_settings, secrets_of
+from bridge.redaction import Redactor
+from bridge.settings import FaultySettingsError, load_settings, secrets_of
 
 
 @click.command()
@@ -25,7 +24,7 @@ def serve(path: Path | None) -> None:
 
     settings = load_settings(path, os.environ)
     redactor = Redactor(secrets_of(settings))
-    _set_up_logging(settings, redactor)
+    set_up_logging(settings.log.level.upper(), redactor)
     server.check_address(settings.server)
 
     def make() -> tuple[Any, Any]:
@@ -60,7 +59,7 @@ def init(path: Path | None, locale: Locale, host: str, port: int, public_url: st
 @click.option("--online", is_flag=True, help="Also let each connector and directory test its credentials and target.")
 def check(path: Path | None, online: bool) -> None:
     """Say everything that is wrong with the config; exit 1 if anything is."""
-    from bridge.plugins import find_faults, load_plugins
+    from bridge.plugins import find_faults
 
     try:
         settings = load_settings(path, os.environ)
@@ -74,8 +73,10 @@ def check(path: Path | None, online: bool) -> None:
             click.echo(str(fault))
         sys.exit(1)
     click.echo("the config is fine")
-    if online and not _check_online(load_plugins(settings)):
-        sys.exit(1)
+    if online:
+        with loaded_plugins(settings) as plugins:
+            if not _check_online(plugins):
+                sys.exit(1)
 
 
 def _check_online(plugins: Any) -> bool:
@@ -87,16 +88,3 @@ def _check_online(plugins: Any) -> bool:
     for role, name, (said, error) in results:
         click.echo(redactor.clean(f"{role}.{name}: {error or said or 'has no check of its own'}"), err=bool(error))
     return not any(error for *_, (_, error) in results)
-
-
-def _set_up_logging(settings: Settings, redactor: Redactor) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        RedactingFormatter(redactor, logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(settings.log.level.upper())
-    # urllib3 and others write URLs at debug level: the bridge's own words are enough.
-    for chatty in ("urllib3", "alembic", "granian", "_granian"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)

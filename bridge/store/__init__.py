@@ -36,7 +36,7 @@ from bridge.store.deliveries import (
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.targets import settle_targets
-from bridge.store.writer import Writer
+from bridge.store.writer import Work, Writer
 
 INTAKE_TIMEOUT = 10.0
 """Seconds a post waits for its commit before it is answered 503: longer than another program's usual write lock."""
@@ -148,6 +148,10 @@ class Store:
         """How each target does."""
         with self.reading() as connection:
             return load_healths(connection, None)
+
+    def run(self, work: Work, item: Any) -> Any:
+        """What `work` answers for the item, after it is committed and synced together with what others ask for."""
+        return self._writer.call(work, item)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

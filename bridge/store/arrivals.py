@@ -169,11 +169,11 @@ def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arriva
 def _save_calls(connection: Connection, calls: Mapping[str, _Call]) -> None:
     # Sorted, so that processes that save the same calls at the same time take their rows in the same order.
     rows = [_call_row(key, call, call.left) for key, call in sorted(calls.items()) if call.left is not None]
-    insert_rows(connection, schema.calls, rows, replace=("record", "call", "state", "events", "last_received_at"))
+    insert_rows(connection, schema.calls, rows, replace=_CHANGING)
 
 
 def _call_row(key: str, call: _Call, left: Interpretation) -> dict[str, object]:
-    data = left.event.data
+    data, outside = left.event.data, left.call.outside_party
     return {
         "key": key,
         "source": data.source,
@@ -185,6 +185,7 @@ def _call_row(key: str, call: _Call, left: Interpretation) -> dict[str, object]:
         "events": call.events,
         "first_received_at": call.first_received_at,
         "last_received_at": data.received_at.timestamp(),
+        "outside_party": outside and outside.e164,
     }
 
 
@@ -195,6 +196,7 @@ def _note_doubts(connection: Connection, doubts: Sequence[Arrival]) -> None:
         connection.execute(_NOTE_DOUBT, {"of_name": doubt.source.name, "at": at, "hint": hint})
 
 
+_CHANGING = ("record", "call", "state", "events", "last_received_at", "outside_party")
 _OF_SOURCE = update(schema.sources).where(schema.sources.c.name == bindparam("of_name"))
 _NOTE_POST = _OF_SOURCE.values(last_event_at=bindparam("at"))
 _NOTE_DOUBT = _OF_SOURCE.values(

@@ -1,10 +1,11 @@
-"""Forgetting what is old: events nobody waits for with their deliveries and attempts, calls, quarantined posts."""
+"""Forgetting what is old: events nobody waits for with their deliveries and attempts, calls, quarantined posts, and
+what connectors published that nobody can read any more."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, delete, exists, select
 
-from bridge.store import schema
+from bridge.store import channels, schema
 
 CHUNK = 500
 """Rows a transaction: the intake must not wait long for the lock."""
@@ -37,4 +38,5 @@ def prune_some(connection: Connection, before: float) -> dict[str, int]:
     counts["calls"] = connection.execute(delete(calls).where(calls.c.key.in_(old_calls.limit(CHUNK)))).rowcount
     old_posts = select(quarantine.c.id).where(quarantine.c.received_at < before).limit(CHUNK)
     counts["quarantine"] = connection.execute(delete(quarantine).where(quarantine.c.id.in_(old_posts))).rowcount
+    counts["feed"] = channels.sweep(connection, [before])[0]
     return counts

@@ -39,6 +39,13 @@ def calls(
         yield json.loads(row.call)
 
 
+def calls_with(connection: Connection, e164: str, limit: int) -> list[str]:
+    """The last calls with an outside number, as they stand now (JSON), the newest first."""
+    table = schema.calls
+    query = select(table.c.call).where(table.c.outside_party == e164)
+    return list(connection.execute(query.order_by(table.c.first_received_at.desc()).limit(limit)).scalars())
+
+
 def deliveries(
     connection: Connection, *, state: str | None = None, connector: str | None = None, limit: int | None = None
 ) -> Iterator[dict[str, Any]]:

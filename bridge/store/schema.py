@@ -5,6 +5,7 @@
     calls ──< events ──< deliveries ──< attempts        connectors   how each target does (paused, breaker)
                                                         sources      when each PBX last posted, what is doubted
                                                         quarantine   posts no event could be made of
+                                                        feed         what connectors publish, each in its own
 
 Times are seconds since the epoch (UTC), as floats. Ids are text that sorts by time, so that inserts stay at the end of
 their index however large a table grows. Migrations live in `migrations/`; this is the schema they lead to.
@@ -12,7 +13,7 @@ their index however large a table grows. Migrations live in `migrations/`; this 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -30,7 +31,15 @@ calls = Table(
     Column("events", Integer, nullable=False),  # how many were kept: the position of the next one
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
+    Column("outside_party", Text),  # E.164 of the party at the other end of the line, where it has one
     Index("calls_by_first_received", "first_received_at"),  # which never changes
+    Index(
+        "calls_by_outside_party",
+        "outside_party",
+        "first_received_at",
+        sqlite_where=text("outside_party IS NOT NULL"),
+        postgresql_where=text("outside_party IS NOT NULL"),
+    ),
 )
 
 events = Table(
@@ -128,6 +137,26 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("raw", Text, nullable=False),  # JSON: the fields, or the body as text
     Index("quarantine_by_received", "received_at"),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    # Of SQLite's integers only the plain one counts up by itself.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("published_at", Float, nullable=False),
+    Column("expires_at", Float),  # until when it can be read; NULL: until it is removed
+    Column("data", Text, nullable=False),  # JSON, the connector's own
+    Index("feed_by_channel", "connector", "channel", "id"),
+    Index(
+        "feed_by_expiry",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,  # an id is never used again
 )
 
 heartbeat = Table(

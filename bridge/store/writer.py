@@ -21,7 +21,7 @@ from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
 
 LARGEST_BATCH = 128
-FOREIGN_POLL = 0.2
+FOREIGN_POLL = 0.1
 """Seconds between two looks whether another process has written: nothing else tells us on SQLite."""
 
 _log = logging.getLogger("callbridge.store")
