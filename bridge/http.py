@@ -4,6 +4,9 @@ requests' own timeout is per read, so a server that drips one byte a second woul
 socket operation of an exchange (name lookup, connecting, TLS, sending, headers, body) is given only what is left of the
 exchange's deadline: the sockets below ask the thread's current `_Exchange` each time. So no thread has to watch, and no
 connection can be cut whose exchange has already ended.
+
+What may be reached is checked where a connection is made: the very addresses that are dialled, so that a name which
+says one thing first and another later (DNS rebinding) gains nothing, and a kept connection costs nothing.
 """
 
 from __future__ import annotations
@@ -34,12 +37,13 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 import requests.utils
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError
 
+from bridge.destinations import Destinations
+from bridge.dialing import CheckedAdapter, PoolAdapter, permitted
 from bridge.errors import Misconfigured, PermanentFailure, TargetGone, TemporaryFailure
 
 MAX_ANSWER = 64 * 1024
@@ -140,9 +144,11 @@ def _date(value: str) -> datetime | None:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request and its answer, in one thread. `deadline` is on the monotonic clock, in seconds."""
+    """One request and its answer, in one thread. `deadline` is on the monotonic clock, in seconds; `destinations` says
+    what may be dialled."""
 
     deadline: float
+    destinations: Destinations
     connected: bool = False
     sent: bool = False
     heard: bool = False
@@ -205,10 +211,8 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+class _Adapter(PoolAdapter):
+    pools = {"http": _Pool, "https": _TlsPool}  # noqa: RUF012  # a constant
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave the certificates to the one TLS context: requests would load them anew for every connection."""
@@ -242,7 +246,7 @@ def _connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes
     """
     exchange = _exchange.get()
     exchange.connected = True
-    addresses = _addresses(host, port, exchange.left())
+    addresses = permitted(host, port, _addresses(host, port, exchange.left()), exchange.destinations)
     failure: OSError | None = None
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
         with contextlib.ExitStack() as opened:
@@ -323,6 +327,8 @@ def _in_words(fault: BaseException, url: str, seconds: float) -> str:
                 return f"{where} timed out after {seconds:g} s; check that it can be reached and is not overloaded"
             case ConnectionError() | http.client.IncompleteRead():
                 return f"{where} closed the connection before its answer was complete"
+            case OSError() if str(error).startswith("Tunnel connection failed"):
+                return f"the proxy (http.proxy) does not lead to {where}; check what it allows"
             case OSError() if error.errno is not None:
                 return f"{where} cannot be reached ({os.strerror(error.errno)}); check the network"
     return f"{where} gave no answer that is readable HTTP; check the address"
@@ -343,11 +349,24 @@ class HttpClient:
     `timeout` is in seconds and covers the whole exchange, from the name lookup to the last byte of the answer. Up to
     `connections` threads may use it at once. Redirects are not followed, cookies are not kept, proxies and `.netrc` of
     the environment are not used; certificates are always verified.
+
+    Addresses that `destinations` refuses are not dialled. All requests go through `proxy`, a URL, where there is one;
+    what a name is, is then the proxy's business, and only addresses in URLs are checked.
     """
 
-    def __init__(self, *, timeout: float, connections: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        connections: int = 4,
+        destinations: Destinations | None = None,
+        proxy: str | None = None,
+    ) -> None:
         if timeout <= 0:
             raise ValueError("timeout must be more than 0 seconds")
+        self._destinations = destinations or Destinations()
+        self._proxy = proxy
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         # urllib3 logs whole URLs, and their paths and queries may be secrets.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self._timeout = timeout
@@ -366,6 +385,32 @@ class HttpClient:
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
+
+    def with_timeout(self, seconds: float, connections: int = 4) -> HttpClient:
+        """Another client that may reach the same, with a timeout of its own."""
+        return HttpClient(timeout=seconds, connections=connections, destinations=self._destinations, proxy=self._proxy)
+
+    def guard(self, session: requests.Session) -> None:
+        """Bind the session of a library to what this client may reach, and to its proxy instead of the environment's.
+
+        Each redirect that the session follows is checked, too. Timeouts and sizes remain its own business. What may not
+        be reached raises `Misconfigured`.
+        """
+        session.trust_env = False
+        session.proxies = dict(self._proxies)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, CheckedAdapter(self.dialled))
+
+    def dialled(self, url: str) -> Destinations:
+        """What may be dialled for a request. Raises `Misconfigured` where the proxy would be sent to what may not."""
+        if self._proxy is None:
+            return self._destinations
+        with contextlib.suppress(OSError, ValueError):  # a name: the proxy resolves it
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            permitted(parts.hostname or "", port, found, self._destinations)
+        return Destinations()
 
     def request(
         self,
@@ -387,7 +432,8 @@ class HttpClient:
         is sent once more on a fresh one, so it may arrive twice.
 
         Raises `TemporaryFailure` where the network or the answer is at fault or the time is up, and `Misconfigured`
-        where the URL or a header cannot be used. The messages hold no more of the URL than its host and port.
+        where the URL or a header cannot be used, or the address may not be reached. The messages hold no more of the
+        URL than its host and port.
         """
         if sum(content is not None for content in (body, json, form)) > 1:
             raise TypeError("give one of body, json and form")
@@ -401,7 +447,7 @@ class HttpClient:
         sent.update(headers or {})
         seconds = self._timeout if timeout is None else min(timeout, self._timeout)
         request = _prepared(method, url, sent, body)
-        token = _exchange.set(_Exchange(time.monotonic() + seconds))
+        token = _exchange.set(_Exchange(time.monotonic() + seconds, self.dialled(url)))
         try:
             return self._answer(request, limit)
         except (LocationValueError, requests.exceptions.InvalidSchema):
@@ -424,7 +470,7 @@ class HttpClient:
 
     def _send(self, request: requests.PreparedRequest, seconds: float, limit: int) -> HttpResponse:
         # Leaving the block closes the connection, unless the answer was read to its end and it is back in the pool.
-        with self._session.send(request, stream=True, timeout=seconds, proxies={}) as answer:
+        with self._session.send(request, stream=True, timeout=seconds, proxies=self._proxies) as answer:
             body = answer.raw.read(limit + 1, decode_content=True)
             return HttpResponse(answer.status_code, answer.headers, body[:limit])
 

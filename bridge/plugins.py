@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pluggy
 
 from bridge import hookspecs
+from bridge.destinations import Destinations
 from bridge.durations import parse_rate
 from bridge.errors import Fault, PluginError, SettingsError
 from bridge.health import Breaker, Place
@@ -221,6 +222,7 @@ class _Loader:
     def __init__(self, settings: Settings, services: Services | None = None) -> None:
         self._settings = settings
         self._services = services or Services(MemoryHistory(), lambda _: MemoryFeed(), NobodyKnows())
+        self._http = _http_client(settings)
         self._found = find_installed()
         self._modules = _new_manager()
         self._broken: dict[str, str] = {}
@@ -264,7 +266,7 @@ class _Loader:
             name=connector.name,
             locale=self._settings.locale,
             timeout=policy.timeout,
-            http=HttpClient(timeout=policy.timeout, connections=policy.concurrency),
+            http=self._http.with_timeout(policy.timeout, policy.concurrency),
             log=logging.getLogger(f"callbridge.connectors.{connector.name}"),
             history=self._services.history,
             feed=self._services.feed(connector.name),
@@ -296,7 +298,7 @@ class _Loader:
             options = read_options(kind.settings, settings.options, path)
             self.plugins.secrets |= secrets_of(options)
             log = logging.getLogger(f"callbridge.directories.{name}")
-            http = HttpClient(timeout=settings.timeout)
+            http = self._http.with_timeout(settings.timeout)
             region = settings.region or next(iter(self._settings.sources.values())).region
             plugin = kind.create(options, DirectoryContext(name, settings.timeout, http, log, region))
             self._register(path, plugin, "bridge_lookup")
@@ -358,6 +360,13 @@ class _Loader:
         reason = Redactor(self.plugins.secrets).clean(reason)  # a plugin may have put one of its own into it
         self.plugins.faults.append(Fault(where, reason))
         return reason
+
+
+def _http_client(settings: Settings) -> HttpClient:
+    """The client that those of all plugins are made of: it says what they may reach."""
+    own = settings.http
+    proxy = own.proxy.get_secret_value() if own.proxy else None
+    return HttpClient(timeout=1, destinations=Destinations(own.allow, own.deny), proxy=proxy)
 
 
 def _new_manager() -> pluggy.PluginManager:

@@ -47,7 +47,19 @@ from bridge.environment import (
 from bridge.errors import Fault, SettingsError
 from bridge.faults import validate
 from bridge.model import Direction, Locale
-from bridge.values import Cidr, Name, NumberText, Pattern, PublicUrl, Region, StoreUrl, Text, Token, matching_types
+from bridge.values import (
+    Cidr,
+    Name,
+    NumberText,
+    Pattern,
+    ProxyUrl,
+    PublicUrl,
+    Region,
+    StoreUrl,
+    Text,
+    Token,
+    matching_types,
+)
 
 __all__ = [
     "BreakerSettings",
@@ -55,6 +67,7 @@ __all__ = [
     "DirectorySettings",
     "Duration",
     "FaultySettingsError",
+    "HttpSettings",
     "IntakeSettings",
     "LogSettings",
     "RetrySettings",
@@ -135,6 +148,15 @@ class StoreSettings(Table):
     """Where everything is kept: an SQLAlchemy URL."""
 
     url: StoreUrl = "sqlite:///var/callbridge.db"
+
+
+class HttpSettings(Table):
+    """What connectors and directories may reach: `allow` names the inside networks (empty: all), `deny` what may not be
+    reached at all; `proxy` is the way out."""
+
+    allow: tuple[Cidr, ...] = ()
+    deny: tuple[Cidr, ...] = ()
+    proxy: ProxyUrl | None = None
 
 
 class LogSettings(Table):
@@ -243,6 +265,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     intake: IntakeSettings = IntakeSettings()
     store: StoreSettings = StoreSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     # A config without sources means the PBX the bridge was made for, so that the shortest config works.
     sources: Annotated[dict[Name, SourceSettings], Field(min_length=1)] = {

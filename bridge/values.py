@@ -70,6 +70,13 @@ def _token(token: SecretStr) -> SecretStr:
     return token
 
 
+def _proxy_url(url: SecretStr) -> SecretStr:
+    # The URL is not shown: it may hold a password.
+    if not re.fullmatch(r"http://[^/\s]+/?", url.get_secret_value()):
+        raise ValueError("must be the address of an HTTP proxy, such as http://proxy.example.com:3128")
+    return url
+
+
 def _pattern(pattern: str) -> str:
     if not matching_types(pattern):
         near = difflib.get_close_matches(pattern, EVENT_TYPES, n=1, cutoff=0.0)[0]
@@ -86,6 +93,7 @@ Cidr = Annotated[Network, BeforeValidator(_network)]
 Name = Annotated[str, AfterValidator(_name)]
 NumberText = Annotated[str, BeforeValidator(_number_text)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Region = Annotated[str, AfterValidator(_region)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

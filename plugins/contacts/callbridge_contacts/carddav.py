@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urljoin, urlsplit
 from xml.sax.saxutils import escape
 
-from bridge import PermanentFailure
+from bridge import HttpClient, PermanentFailure
 from callbridge_contacts.book import Book, Card
 from callbridge_contacts.dav import CALENDARSERVER, CARDDAV, DAV, NAMESPACES, DavClient, Resource
 from callbridge_contacts.vcards import read_vcards
@@ -30,14 +30,17 @@ class _AddressBook:
 
 
 class CardDav:
-    """All address books `url` leads to, or the one it is. `every`: seconds between two looks at them."""
+    """All address books `url` leads to, or the one it is. `every`: seconds between two looks at them; `http`: what says
+    which servers may be reached."""
 
-    def __init__(self, url: str, credentials: tuple[str, str] | None, every: float, region: str) -> None:
+    def __init__(
+        self, url: str, credentials: tuple[str, str] | None, every: float, region: str, http: HttpClient
+    ) -> None:
         self.where = urlsplit(url).netloc.rpartition("@")[2]
         self.every = every
         self._url = url
         self._region = region
-        self._dav = DavClient(url, credentials)
+        self._dav = DavClient(url, credentials, http)
         self._known: dict[str, _AddressBook] = {}
         self._changed = True
 

@@ -50,8 +50,8 @@ class Resource:
 class DavClient:
     """Talks to one server as one user. What it raises is a `DeliveryFailure`."""
 
-    def __init__(self, url: str, credentials: tuple[str, str] | None) -> None:
-        self._http = HttpClient(timeout=REQUEST_SECONDS)
+    def __init__(self, url: str, credentials: tuple[str, str] | None, http: HttpClient) -> None:
+        self._http = http.with_timeout(REQUEST_SECONDS)
         self._first = urlsplit(url)
         self._authorization: dict[str, str] = {}
         if credentials is not None:

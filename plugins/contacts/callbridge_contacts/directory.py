@@ -47,4 +47,4 @@ def _place(settings: ContactsSettings, context: DirectoryContext) -> Place:
     assert settings.carddav is not None  # noqa: S101  # the settings have one of the two
     password = settings.password.get_secret_value() if settings.password else ""
     credentials = (settings.username, password) if settings.username is not None else None
-    return CardDav(settings.carddav.get_secret_value(), credentials, settings.refresh, context.region)
+    return CardDav(settings.carddav.get_secret_value(), credentials, settings.refresh, context.region, context.http)

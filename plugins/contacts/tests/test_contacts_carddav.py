@@ -10,7 +10,7 @@ import pytest
 from callbridge_contacts.carddav import CARDS_AT_ONCE, CardDav
 from callbridge_contacts.directory import ContactsDirectory
 
-from bridge import Contact, Misconfigured, PermanentFailure, TemporaryFailure
+from bridge import Contact, HttpClient, Misconfigured, PermanentFailure, TemporaryFailure
 from bridge.testing import Answer, Arrival, RecordingSink, eventually, recording_sink
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_all_address_books_of_the_user_are_read_unless_one_is_named(
 
 
 def test_what_changes_on_the_server_is_taken_over_and_nothing_is_fetched_twice(radicale: Radicale) -> None:
-    dav = CardDav(radicale.url, CREDENTIALS, 300, "TR")
+    dav = CardDav(radicale.url, CREDENTIALS, 300, "TR", HttpClient(timeout=5.0))
     for number in range(CARDS_AT_ONCE + 5):
         radicale.put(f"c{number}", f"0532 123 45 {number:02}")
     first = dav.load()
@@ -142,7 +142,7 @@ BOOK = "<d:resourcetype><d:collection/><c:addressbook/></d:resourcetype>"
 
 
 def load(url: str) -> object:
-    dav = CardDav(url, CREDENTIALS, 300, "TR")
+    dav = CardDav(url, CREDENTIALS, 300, "TR", HttpClient(timeout=5.0))
     try:
         return dav.load()
     finally:
@@ -174,7 +174,7 @@ def test_redirects_lead_on_and_hrefs_may_be_quoted_in_another_way(server: Record
         return Answer(404, b"")
 
     server.answer_with(answer)
-    dav = CardDav(server.url, CREDENTIALS, 300, "TR")
+    dav = CardDav(server.url, CREDENTIALS, 300, "TR", HttpClient(timeout=5.0))
     book = dav.load()
 
     assert book is not None
@@ -227,7 +227,7 @@ def test_an_address_book_larger_than_64_kib_is_read_whole(server: RecordingSink)
         return xml(multistatus(("/", BOOK), ("/a.vcf", etag)))
 
     server.answer_with(answer)
-    dav = CardDav(server.url, None, 300, "TR")
+    dav = CardDav(server.url, None, 300, "TR", HttpClient(timeout=5.0))
     book = dav.load()
     dav.close()
 
@@ -252,7 +252,7 @@ def test_a_large_book_is_complete_after_a_few_tries_when_the_server_fails_in_bet
         return xml(multistatus(*((href, f"<c:address-data>{text}</c:address-data>") for href, text in cards)))
 
     server.answer_with(answer)
-    dav = CardDav(server.url, None, 300, "TR")
+    dav = CardDav(server.url, None, 300, "TR", HttpClient(timeout=5.0))
     for _ in range(2):
         with pytest.raises(TemporaryFailure):
             dav.load()

@@ -7,7 +7,7 @@ that it is all there or nothing of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -17,7 +17,7 @@ from typing import Any
 import gspread
 import requests
 from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import AuthorizedSession
+from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 from gspread.exceptions import APIError
 from gspread.http_client import HTTPClient
@@ -36,7 +36,7 @@ QUOTA = 60.0
 BEGINNING = date(1899, 12, 30)
 """The day 0 of every spreadsheet."""
 
-Request = Mapping[str, Any]
+Change = Mapping[str, Any]
 
 
 class GoogleSheet:
@@ -47,6 +47,7 @@ class GoogleSheet:
         self._columns = columns
         self._locale = context.locale
         self._timeout = context.timeout
+        self._guard = context.http.guard
         self._http: _DeadlineClient | None = None
 
     def place(self, _at: datetime) -> str:
@@ -74,7 +75,7 @@ class GoogleSheet:
 
     def _open(self) -> gspread.Worksheet:
         if self._http is None:
-            self._http = _DeadlineClient(self._settings)
+            self._http = _DeadlineClient(self._settings, self._guard)
         self._http.deadline = time.monotonic() + self._timeout
         named = self._settings.spreadsheet or ""
         key = gspread.utils.extract_id_from_url(named) if "://" in named else named
@@ -134,9 +135,12 @@ class GoogleSheet:
 
 
 class _DeadlineClient(HTTPClient):
-    """gspread's client, signed in as a service account, for requests that end by a `deadline` (`time.monotonic`)."""
+    """gspread's client, signed in as a service account, for requests that end by a `deadline` (`time.monotonic`).
 
-    def __init__(self, settings: SpreadsheetSettings) -> None:
+    `guard` binds its sessions to what the config lets connectors reach.
+    """
+
+    def __init__(self, settings: SpreadsheetSettings, guard: Callable[[requests.Session], None]) -> None:
         try:
             credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]  # google-auth's
                 str(settings.credentials), scopes=[SCOPE]
@@ -144,7 +148,11 @@ class _DeadlineClient(HTTPClient):
         except (OSError, ValueError, GoogleAuthError) as error:
             # What is wrong is not shown: it may quote the key.
             raise Misconfigured(f"{settings.credentials} is no key of a service account: make a new one") from error
-        super().__init__(credentials, AuthorizedSession(credentials))  # type: ignore[no-untyped-call]  # google-auth's
+        for_tokens = requests.Session()
+        session = AuthorizedSession(credentials, auth_request=Request(for_tokens))  # type: ignore[no-untyped-call]  # google-auth's
+        guard(for_tokens)
+        guard(session)
+        super().__init__(credentials, session)
         self.account: str = credentials.service_account_email
         self.deadline = 0.0
         self._api = settings.api_url.get_secret_value().rstrip("/")
@@ -161,7 +169,7 @@ def _refused(error: GoogleAuthError) -> DeliveryFailure:
     return Misconfigured("Google does not accept the service account: make a new key, name it in `credentials`")
 
 
-def _header(sheet: gspread.Worksheet, layout: Layout) -> list[Request]:
+def _header(sheet: gspread.Worksheet, layout: Layout) -> list[Change]:
     """What adds the headings that are missing; a new sheet's header stays in sight."""
     if not layout.missing:
         return []
@@ -170,7 +178,7 @@ def _header(sheet: gspread.Worksheet, layout: Layout) -> list[Request]:
     cells = [{"userEnteredValue": {"stringValue": heading}, "userEnteredFormat": bold} for heading in layout.missing]
     start = {"sheetId": sheet.id, "rowIndex": 0, "columnIndex": first}
     fields = "userEnteredValue,userEnteredFormat.textFormat.bold"
-    requests: list[Request] = [{"updateCells": {"start": start, "rows": [{"values": cells}], "fields": fields}}]
+    requests: list[Change] = [{"updateCells": {"start": start, "rows": [{"values": cells}], "fields": fields}}]
     if (more := layout.width - sheet.col_count) > 0:
         requests.insert(0, {"appendDimension": {"sheetId": sheet.id, "dimension": "COLUMNS", "length": more}})
     if first == 0:
@@ -179,7 +187,7 @@ def _header(sheet: gspread.Worksheet, layout: Layout) -> list[Request]:
     return requests
 
 
-def _cell(value: Value) -> Request:
+def _cell(value: Value) -> Change:
     """A cell: a text is one whatever it begins with, a date is a date, and what took time can be added up."""
     match value:
         case None:
@@ -195,7 +203,7 @@ def _cell(value: Value) -> Request:
             return _number((value - BEGINNING).days, "DATE", "yyyy-mm-dd")
 
 
-def _number(number: float, kind: str, pattern: str) -> Request:
+def _number(number: float, kind: str, pattern: str) -> Change:
     return {
         "userEnteredValue": {"numberValue": number},
         "userEnteredFormat": {"numberFormat": {"type": kind, "pattern": pattern}},
