@@ -1,4 +1,4 @@
-"""Templates an operator writes: Jinja in a sandbox, with a bound on what it makes."""
+"""Templates an operator writes: Jinja in a sandbox, with bounds on what it makes and how long it takes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, pass_context
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bridge.errors import PermanentFailure
+from bridge.sandbox import STEPS, BoundedEnvironment, Steps
 
 
 class Template:
@@ -21,8 +21,9 @@ class Template:
     Jinja's own. What it does not know is an error, not nothing. Raises ValueError, with the line, where it is no
     template.
 
-    The sandbox keeps it from everything but its values and bounds `range`; nested loops that write nothing are not
-    bounded, so templates are for operators and never for callers.
+    The sandbox keeps it from everything but its values, and bounds its loops, its time (a second) and what it
+    multiplies. One filter or method of a text can still make a large one (`center`), so templates are for operators and
+    never for callers.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Template:
         escape: Callable[[str], str] | None = None,
         filters: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        environment = ImmutableSandboxedEnvironment(
+        environment = BoundedEnvironment(
             undefined=StrictUndefined, autoescape=escape is not None, finalize=_finalizer(escape) if escape else None
         )
         environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
@@ -50,7 +51,7 @@ class Template:
         """What the template makes of the values. Raises `PermanentFailure` where it fails or makes too much."""
         text = ""
         try:
-            for piece in self._template.generate(values):
+            for piece in self._template.generate({**values, STEPS: Steps()}):
                 text += str(piece)  # a piece marked safe would escape what stands before it
                 if len(text) > self._longest:
                     break

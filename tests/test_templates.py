@@ -33,11 +33,29 @@ def test_a_text_within_the_template_is_escaped_like_any_other() -> None:
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{% for i in range(999) %}0123456789{% endfor %}", "more than 100 characters"),
         ("{% for i in range(10 ** 9) %}{% endfor %}", "Range too big"),
+        ("{% for i in range(999) %}{% for j in range(999) %}{% endfor %}{% endfor %}", "more than 100000 turns"),
+        ("\n{% for i in [1] recursive %}{{ loop([1, 1]) }}{% endfor %}", "line 2: "),
+        ("{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}", "100000 turns"),
+        ("{{ 'x' * 10 ** 9 }}", r"`\*` would make too large"),
+        ("{{ 10 ** 9 * [1] }}", r"`\*` would make too large"),
+        ("{{ 10 ** (10 ** 9) }}", r"`\*\*` would make too large"),
     ],
 )
 def test_a_template_that_fails_is_a_permanent_failure_that_says_why(source: str, message: str) -> None:
     with pytest.raises(PermanentFailure, match=message):
         Template(source, longest=100).render({})
+
+
+def test_a_template_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.sandbox.LONGEST_RENDERING", 0.05)
+    slow = "{% for i in range(9999) %}{% for j in range(99999) if j < 0 %}{% endfor %}{% endfor %}"
+    with pytest.raises(PermanentFailure, match="takes longer than"):
+        Template(slow, longest=100).render({})
+
+
+def test_a_template_calculates_as_ever() -> None:
+    source = "{% macro line(n) %}{{ '-' * n }}{% endmacro %}{{ line(3) }} {{ 2 ** 10 }} {{ 2.5 * 2 }} {{ [1] * 2 }}"
+    assert Template(source, longest=100).render({}) == "--- 1024 5.0 [1, 1]"
 
 
 def test_a_text_that_is_no_template_is_refused_with_its_line() -> None:
