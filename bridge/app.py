@@ -66,7 +66,7 @@ class Bridge:
             raise SettingsError(self.plugins.faults)
         directories.use(self.plugins)
         redactor.add(self.plugins.secrets | secrets_of(settings))
-        self._clean = redactor.clean
+        self.clean = redactor.clean
         self.failed_directories: dict[str, str] = {}
         """Why a directory could not be loaded or started."""
         self.metrics = Metrics()
@@ -161,7 +161,7 @@ class Bridge:
                 call()
             except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
                 _log.error("%s.%s: %s failed", *who, hook, exc_info=error)
-                failed[who] = self._clean(f"{hook} failed: {type(error).__name__}: {error}")
+                failed[who] = self.clean(f"{hook} failed: {type(error).__name__}: {error}")
 
         deadline = time.monotonic() + min(seconds, HOOK_SECONDS)
         for who in self._plugged():
@@ -188,7 +188,7 @@ def create_app(bridge: Bridge) -> Flask:
     app = Flask("bridge", static_folder=None)
     app.url_map.merge_slashes = False  # a redirect passes the PBX's probe and loses its events
     settings, plugins, store = bridge.settings, bridge.plugins, bridge.store
-    intake = Intake(settings, plugins.sources, store, bridge.hand_over, bridge.metrics, bridge.clock)
+    intake = Intake(settings, plugins.sources, store, bridge.hand_over, bridge.metrics, bridge.clean, bridge.clock)
     monitoring = Monitoring(
         settings,
         plugins.connectors,
@@ -201,6 +201,7 @@ def create_app(bridge: Bridge) -> Flask:
     app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())
     app.register_error_handler(HTTPException, _as_text)
+    app.after_request(_guarded)
     pages = [one.pages for one in plugins.connectors.values() if one.pages is not None]
     if pages:
         proxies = settings.server.trusted_proxies
@@ -214,6 +215,17 @@ def _as_text(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
+    return response
+
+
+def _guarded(response: Response) -> Response:
+    """With the headers that keep a browser from guessing, storing and telling on. A page may bring its own."""
+    headers = response.headers
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Referrer-Policy", "no-referrer")  # the address may hold a token
+    headers.setdefault("Cache-Control", "no-store")
+    if response.mimetype != "text/html":
+        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response
 
 

@@ -20,8 +20,10 @@ from bridge.interpret import Arrival, SourceView
 from bridge.metrics import Metrics
 from bridge.model import Fields, Post, Reading
 from bridge.plugins import LoadedSource
+from bridge.redaction import SHORTEST
 from bridge.settings import Settings
 from bridge.store import Accepted, Store
+from bridge.strangers import WrongTokens
 
 LARGEST_BODY = 64 * 1024
 """Bytes. A form of the PBX is under one KiB."""
@@ -30,16 +32,18 @@ _log = logging.getLogger("callbridge.intake")
 
 
 class _Refused(Exception):
-    """A post that is not taken: its HTTP status and one line of text."""
+    """A post that is not taken: its HTTP status, one line of text, and further headers."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.headers = headers or {}
 
 
 class Intake:
-    """Takes the posts of the configured sources. `hand_over` gets what was accepted, after the commit."""
+    """Takes the posts of the configured sources. `hand_over` gets what was accepted, after the commit; `clean` removes
+    secrets from what is kept aside."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Intake:
         store: Store,
         hand_over: Callable[[Accepted], None],
         metrics: Metrics,
+        clean: Callable[[str], str],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._tokens = tuple(token.get_secret_value().encode() for token in settings.intake.tokens)
@@ -61,7 +66,11 @@ class Intake:
         self._store = store
         self._hand_over = hand_over
         self._metrics = metrics
+        self._clean = clean
         self._clock = clock
+        self._wrong_tokens = WrongTokens(settings.intake.wrong_tokens)
+        # In a form they would be kept with it.
+        self._unwanted = tuple(token.decode() for token in self._tokens if len(token) >= SHORTEST)
 
     def blueprint(self) -> Blueprint:
         """The routes."""
@@ -78,8 +87,7 @@ class Intake:
         except _Refused as refused:
             self._count(source, str(refused.status))
             response = _answer(refused.status, refused.text)
-            if refused.status == 401:
-                response.headers["WWW-Authenticate"] = 'Basic realm="callbridge"'
+            response.headers.update(refused.headers)
             return response
 
     def _admit(self, path_token: str | None) -> None:
@@ -91,7 +99,16 @@ class Intake:
         login = request.authorization
         presented = [request.args.get("token"), login.password if login and login.type == "basic" else None]
         if not max([self._is_token(one) for one in presented if one], default=False):  # all of them, always
-            raise _Refused(401, "the token is missing or wrong")
+            raise self._stranger(any([path_token, *presented]))
+
+    def _stranger(self, has_guessed: bool) -> _Refused:
+        """What somebody is told who knows no token. One who knows it is let in before, whatever others from the same
+        address have tried."""
+        client = find_client(request.environ, self._trusted_proxies)
+        wait = self._wrong_tokens.note(client.address) if has_guessed else None
+        if wait is not None:
+            return _Refused(429, "too many wrong tokens", {"Retry-After": str(wait)})
+        return _Refused(401, "the token is missing or wrong", {"WWW-Authenticate": 'Basic realm="callbridge"'})
 
     def _is_token(self, presented: str) -> bool:
         given = presented.encode("utf-8", "surrogateescape")
@@ -101,7 +118,7 @@ class Intake:
         received_at = datetime.fromtimestamp(self._clock(), UTC)
         body = self._body()
         content_type = request.environ.get("CONTENT_TYPE", "")
-        fields = read_fields(body, content_type)
+        fields = self._without_tokens(read_fields(body, content_type))
         source = self._source(source_name, received_at, fields or body)
         post = Post(fields=fields, body=body, content_type=content_type, received_at=received_at)
         reading = self._read(source, post)
@@ -112,6 +129,14 @@ class Intake:
         self._hand_over(accepted)
         self._note(source.name, accepted)
         return _answer(200, reading.call_id)
+
+    def _without_tokens(self, fields: Fields) -> Fields:
+        """The form without the tokens that somebody has put into it: they are not to be kept."""
+        values = (value if isinstance(value, str) else "\n".join(value) for value in fields.values())
+        text = "\n".join((*fields, *values))
+        if not any(token in text for token in self._unwanted):
+            return fields
+        return _cleaned(fields, self._clean)
 
     def _body(self) -> bytes:
         # Straight from the server, which ends the stream where the body ends: werkzeug's own reader is a good part of
@@ -166,8 +191,9 @@ class Intake:
 
     def _keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | bytes) -> None:
         text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+        kept = self._clean(text) if isinstance(text, str) else _cleaned(text, self._clean)
         try:
-            self._store.keep_aside(received_at, source, reason, text)
+            self._store.keep_aside(received_at, source, self._clean(reason), kept)
         except StoreError as error:
             raise self._not_storable(error) from error
 
@@ -189,6 +215,13 @@ class Intake:
     def _count(self, source: str | None, result: str) -> None:
         # A source's name from the path is the sender's word: only known ones become a label.
         self._metrics.posts.labels(source if source in self._sources else "", result).inc()
+
+
+def _cleaned(fields: Fields, clean: Callable[[str], str]) -> Fields:
+    return {
+        clean(name): clean(value) if isinstance(value, str) else [clean(one) for one in value]
+        for name, value in fields.items()
+    }
 
 
 def _answer(status: int, text: str) -> Response:

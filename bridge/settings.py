@@ -70,6 +70,7 @@ __all__ = [
     "HttpSettings",
     "IntakeSettings",
     "LogSettings",
+    "PrivacySettings",
     "RetrySettings",
     "ServerSettings",
     "Settings",
@@ -136,12 +137,14 @@ class ServerSettings(Table):
 
 
 class IntakeSettings(Table):
-    """Who may post. `duplicate_window`: seconds in which an identical form is the same one again."""
+    """Who may post. `duplicate_window`: seconds in which an identical form is the same one again; `wrong_tokens`: how
+    many of one address are told so, the others are told to wait."""
 
     tokens: tuple[Token, ...] = ()
     open: bool = False
     allow_from: tuple[Cidr, ...] = ()
     duplicate_window: Duration = 10.0
+    wrong_tokens: Rate = "20/1m"
 
 
 class StoreSettings(Table):
@@ -157,6 +160,17 @@ class HttpSettings(Table):
     allow: tuple[Cidr, ...] = ()
     deny: tuple[Cidr, ...] = ()
     proxy: ProxyUrl | None = None
+
+
+class PrivacySettings(Table):
+    """How long people are remembered (`retention`, seconds), and which connectors (True: all) see no whole number."""
+
+    retention: PositiveDuration = 90 * 86400.0
+    mask_numbers: bool | tuple[Name, ...] = ()
+
+    def masks(self, connector: str) -> bool:
+        """Whether a connector sees no whole number."""
+        return self.mask_numbers if isinstance(self.mask_numbers, bool) else connector in self.mask_numbers
 
 
 class LogSettings(Table):
@@ -266,6 +280,7 @@ class Settings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
+    privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
     # A config without sources means the PBX the bridge was made for, so that the shortest config works.
     sources: Annotated[dict[Name, SourceSettings], Field(min_length=1)] = {
@@ -310,6 +325,10 @@ def _conflicts(settings: Settings) -> Iterator[Fault]:
     for number, token in enumerate(settings.intake.tokens, 1):
         if token.get_secret_value() in settings.sources:
             yield Fault("intake.tokens", f"item {number}: a token must not be the name of a source, as both are paths")
+    masked = settings.privacy.mask_numbers
+    for name in () if isinstance(masked, bool) else masked:
+        if name not in settings.connectors:
+            yield Fault("privacy.mask_numbers", f"there is no connector {name}")
     if not settings.intake.tokens and not settings.intake.open and not settings.server.on_loopback:
         reason = "anybody who reaches the bridge could post: set a token"
         yield Fault("intake.tokens", f"{reason}, or server.host = 127.0.0.1, or intake.open = true")

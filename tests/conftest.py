@@ -36,6 +36,7 @@ OFFICE = f"""
 locale = "tr"
 [intake]
 tokens = ["{TOKEN}", "{OTHER_TOKEN}"]
+wrong_tokens = "10000/1s"
 [log]
 level = "debug"
 [connectors.everything]
