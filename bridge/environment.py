@@ -50,9 +50,20 @@ def secret_texts(directory: Path) -> dict[tuple[str, ...], EnvText]:
 
     Raises OSError or UnicodeDecodeError where the directory or a file cannot be read.
     """
+    return {
+        _key(file.name): EnvText(file.read_text("utf-8").rstrip("\r\n"), str(file)) for file in _files_of(directory)
+    }
+
+
+def secret_files(environ: Mapping[str, str]) -> list[Path]:
+    """The secret files there are. Raises OSError where their directory cannot be read."""
+    directory = environ.get(SECRETS_VARIABLE)
+    return _files_of(Path(directory)) if directory else []
+
+
+def _files_of(directory: Path) -> list[Path]:
     # is_file() follows links: Kubernetes mounts each secret as a link into the hidden directory `..data`.
-    files = [file for file in sorted(directory.iterdir()) if _is_key(file.name) and file.is_file()]
-    return {_key(file.name): EnvText(file.read_text("utf-8").rstrip("\r\n"), str(file)) for file in files}
+    return [file for file in sorted(directory.iterdir()) if _is_key(file.name) and file.is_file()]
 
 
 def _is_key(name: str) -> bool:

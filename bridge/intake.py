@@ -9,6 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
@@ -118,25 +119,26 @@ class Intake:
         received_at = datetime.fromtimestamp(self._clock(), UTC)
         body = self._body()
         content_type = request.environ.get("CONTENT_TYPE", "")
-        fields = self._without_tokens(read_fields(body, content_type))
+        fields = read_fields(body, content_type)
         source = self._source(source_name, received_at, fields or body)
         post = Post(fields=fields, body=body, content_type=content_type, received_at=received_at)
         reading = self._read(source, post)
         if reading is None:
             self._count(source.name, "probe")
             return _answer(200, "ok")
+        reading = self._without_tokens(reading)
         accepted = self._keep(Arrival(self._views[source.name], reading, digest(fields, body), received_at), post)
         self._hand_over(accepted)
         self._note(source.name, accepted)
         return _answer(200, reading.call_id)
 
-    def _without_tokens(self, fields: Fields) -> Fields:
-        """The form without the tokens that somebody has put into it: they are not to be kept."""
-        values = (value if isinstance(value, str) else "\n".join(value) for value in fields.values())
-        text = "\n".join((*fields, *values))
+    def _without_tokens(self, reading: Reading) -> Reading:
+        """The reading without the tokens that somebody has put into the form: they are not to be kept."""
+        values = (value if isinstance(value, str) else "\n".join(value) for value in reading.raw.values())
+        text = "\n".join((*reading.raw, *values))
         if not any(token in text for token in self._unwanted):
-            return fields
-        return _cleaned(fields, self._clean)
+            return reading
+        return replace(reading, raw=_cleaned(reading.raw, self._clean))
 
     def _body(self) -> bytes:
         # Straight from the server, which ends the stream where the body ends: werkzeug's own reader is a good part of

@@ -345,11 +345,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """
     faults: list[Fault] = []
     texts = {**_secret_files(environ, faults), **environment_texts(environ)}
-    if path is None and environ.get(CONFIG_VARIABLE):
-        path = Path(environ[CONFIG_VARIABLE])
-    if path is None and (DEFAULT_FILE.exists() or not texts):
-        path = DEFAULT_FILE
-    file = _file(path, faults)
+    path = config_file(path, environ)
+    file = _file(path if path is not None or texts else DEFAULT_FILE, faults)
     if faults:
         raise SettingsError(faults)
     layers = (InitSettingsSource(Settings, nested(texts, file.toml_data)), file)
@@ -360,6 +357,13 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
             return layers
 
     return Layered()
+
+
+def config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The config file `load_settings` reads; None where none is named and there is none at the usual place."""
+    if path is None and environ.get(CONFIG_VARIABLE):
+        path = Path(environ[CONFIG_VARIABLE])
+    return path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
 
 
 def _file(path: Path | None, faults: list[Fault]) -> TomlConfigSettingsSource:

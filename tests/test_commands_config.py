@@ -46,6 +46,7 @@ def run(*arguments: str) -> Result:
 def write(folder: Path, config: str) -> str:
     path = folder / "bridge.toml"
     path.write_text(config, "utf-8")
+    path.chmod(0o600)  # others are warned of
     return str(path)
 
 

@@ -12,8 +12,9 @@ import click
 from bridge.cli.common import config_option, loaded_plugins, set_up_logging
 from bridge.errors import SettingsError
 from bridge.model import Locale
+from bridge.permissions import exposed_files
 from bridge.redaction import Redactor
-from bridge.settings import FaultySettingsError, load_settings, secrets_of
+from bridge.settings import FaultySettingsError, Settings, load_settings, secrets_of
 
 
 @click.command()
@@ -31,6 +32,8 @@ def serve(path: Path | None) -> None:
         from bridge.app import Bridge, create_app
 
         bridge = Bridge(settings, redactor)
+        for warning in exposed_files(path, os.environ, secrets_of(settings) | bridge.plugins.secrets):
+            logging.getLogger("callbridge").warning(warning)
         return bridge, create_app(bridge)
 
     server.serve(settings.server, make)
@@ -59,7 +62,7 @@ def init(path: Path | None, locale: Locale, host: str, port: int, public_url: st
 @click.option("--online", is_flag=True, help="Also let each connector and directory test its credentials and target.")
 def check(path: Path | None, online: bool) -> None:
     """Say everything that is wrong with the config; exit 1 if anything is."""
-    from bridge.plugins import find_faults
+    from bridge.plugins import examine_plugins, find_faults
 
     try:
         settings = load_settings(path, os.environ)
@@ -67,7 +70,10 @@ def check(path: Path | None, online: bool) -> None:
         rest = error.rest if isinstance(error, FaultySettingsError) else None
         faults = [*error.faults, *(find_faults(rest) if rest else [])]
     else:
-        faults = find_faults(settings)
+        plugins = examine_plugins(settings)
+        faults = plugins.faults
+        for warning in exposed_files(path, os.environ, secrets_of(settings) | plugins.secrets):
+            click.echo(f"warning: {warning}", err=True)
     if faults:
         for fault in faults:
             click.echo(str(fault))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         _make_folder(self.url)
+        _make_file(self.url)
         self.writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE")
         self.reader = _sqlite_engine(self.url, "BEGIN")
 
@@ -102,6 +104,13 @@ def _make_folder(url: URL) -> None:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the folder of the store cannot be made: {error}") from error
+
+
+def _make_file(url: URL) -> None:
+    """Make the file for its owner's eyes only; SQLite gives the files beside it the same mode."""
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        with contextlib.suppress(OSError):  # it is there already; or SQLite says what is wrong
+            os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
