@@ -96,6 +96,7 @@ class Bridge:
 
     def start(self) -> None:
         """Open the store and begin to deliver. Raises StoreError where the store cannot be used."""
+        self.database.refuse_damaged()
         self.database.migrate_apart()
         places = [place for connector in self.plugins.connectors.values() for place in connector.places]
         self.store.start(tuple(self.plugins.sources), places, self._notice_foreign_write)

@@ -18,9 +18,15 @@ from sqlalchemy.pool import QueuePool
 
 from bridge.errors import StoreError
 from bridge.store import migrations
+from bridge.store.occupancy import Occupancy
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
+LARGEST_CHECKED = 1024**3
+"""Bytes of the largest file that is looked through for damage at the start: a second or a few."""
+DAMAGED = (
+    "is damaged; bring back a backup (`callbridge restore FILE`), or move the file away to begin with an empty store"
+)
 
 
 class Database:
@@ -34,8 +40,22 @@ class Database:
         self.url = make_url(url)
         _make_folder(self.url)
         _make_file(self.url)
+        self._file = sqlite_file(self.url)
+        self._occupancy = Occupancy(self._file) if self._file is not None else None
         self.writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE")
         self.reader = _sqlite_engine(self.url, "BEGIN")
+
+    def refuse_damaged(self) -> None:
+        """Raises StoreError where the file is damaged: what a bridge would do with it could damage it more."""
+        if self._file is None or self._file.stat().st_size > LARGEST_CHECKED:
+            return
+        try:
+            with self.reader.begin() as connection:
+                found = execute(connection, "PRAGMA quick_check(1)")[0][0]
+        except SQLAlchemyError as error:
+            raise store_error(error, self.url) from error
+        if found != "ok":
+            raise StoreError(f"the store ({self.url.database}) {DAMAGED}: {' '.join(found.split())}")
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision; several processes may try at once. Raises StoreError."""
@@ -56,7 +76,7 @@ class Database:
         except SQLAlchemyError as error:
             raise store_error(error, self.url) from error
         if not is_current:
-            self.close()  # what is open must not be used on both sides of a fork
+            self._disconnect()  # what is open must not be used on both sides of a fork
             child = multiprocessing.get_context("fork").Process(target=self._migrate_and_close)
             child.start()
             child.join()
@@ -68,7 +88,12 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; from now on the store may be restored."""
+        self._disconnect()
+        if self._occupancy is not None:
+            self._occupancy.end()
+
+    def _disconnect(self) -> None:
         self.writer.dispose()
         self.reader.dispose()
 
@@ -95,7 +120,21 @@ def store_error(error: SQLAlchemyError, url: URL | None = None) -> StoreError:
     cause = str(error.orig) if isinstance(error, DatabaseError) and error.orig is not None else str(error)
     first_line = cause.splitlines()[0] if cause else type(error).__name__
     place = f" ({url.database})" if url is not None and url.database else ""
+    if _tells_damage(error):
+        return StoreError(f"the store{place} {DAMAGED}: {first_line}")
     return StoreError(f"the store cannot be used{place}: {first_line}")
+
+
+def _tells_damage(error: SQLAlchemyError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0) if isinstance(error, DBAPIError) else 0
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of SQLite's that a URL names; None where it names another kind of database, or none plainly."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
+        return None
+    return Path(url.database)
 
 
 def _make_folder(url: URL) -> None:
@@ -108,9 +147,9 @@ def _make_folder(url: URL) -> None:
 
 def _make_file(url: URL) -> None:
     """Make the file for its owner's eyes only; SQLite gives the files beside it the same mode."""
-    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+    if (file := sqlite_file(url)) is not None:
         with contextlib.suppress(OSError):  # it is there already; or SQLite says what is wrong
-            os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -18,8 +18,8 @@ def upgrade(connection: Connection) -> None:
     """
     if is_current(connection):
         return
-    current, revisions = _current(connection), _revisions()
-    if current is not None and current not in revisions:
+    current = _current(connection)
+    if current is not None and not is_known(current):
         raise StoreError(f"the store was made by a newer callbridge (revision {current}): install that one")
     # Only here: alembic costs memory and time, and the schema is nearly always up to date.
     from alembic import command
@@ -34,6 +34,11 @@ def upgrade(connection: Connection) -> None:
 def is_current(connection: Connection) -> bool:
     """Whether the schema is at the newest revision."""
     return _current(connection) == _revisions()[-1]
+
+
+def is_known(revision: str) -> bool:
+    """Whether this callbridge knows a revision; it does not know those of a newer one."""
+    return revision in _revisions()
 
 
 def _revisions() -> list[str]:
