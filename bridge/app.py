@@ -14,6 +14,7 @@ from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
 from bridge.errors import SettingsError
+from bridge.headers import with_headers
 from bridge.health import Place
 from bridge.intake import Intake
 from bridge.interpret import Interpreter
@@ -22,6 +23,7 @@ from bridge.monitoring import Monitoring
 from bridge.pages import Mounts
 from bridge.plugins import LoadedConnector, Plugins, load_plugins
 from bridge.redaction import Redactor
+from bridge.retention import Retention
 from bridge.routing import Router
 from bridge.services import Services
 from bridge.settings import Settings, secrets_of
@@ -74,7 +76,8 @@ class Bridge:
         router = Router(tuple(self.plugins.connectors.values()), regions)
         limits = {name: source.silence for name, source in settings.sources.items() if source.silence is not None}
         silence = SilenceWatch(self.store, limits, clock)
-        tasks = [silence.look, self.feeds.sweep]
+        retention = Retention(self.store, settings.privacy.retention, clock)
+        tasks = [silence.look, retention.look, self.feeds.sweep]
         self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), tasks, clock)
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
@@ -90,6 +93,7 @@ class Bridge:
                         self.dispatcher.done,
                         self.metrics.observe_attempt,
                         clock,
+                        is_masked=settings.privacy.masks(name),
                     )
                     for place in connector.places
                 }
@@ -202,11 +206,11 @@ def create_app(bridge: Bridge) -> Flask:
     app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())
     app.register_error_handler(HTTPException, _as_text)
-    app.after_request(_guarded)
     pages = [one.pages for one in plugins.connectors.values() if one.pages is not None]
     if pages:
         proxies = settings.server.trusted_proxies
         app.wsgi_app = Mounts(pages, app.wsgi_app, proxies, bridge.stopping)  # type: ignore[method-assign]  # Flask's way
+    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign,assignment]  # Flask's way
     return app
 
 
@@ -216,17 +220,6 @@ def _as_text(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
-    return response
-
-
-def _guarded(response: Response) -> Response:
-    """With the headers that keep a browser from guessing, storing and telling on. A page may bring its own."""
-    headers = response.headers
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Referrer-Policy", "no-referrer")  # the address may hold a token
-    headers.setdefault("Cache-Control", "no-store")
-    if response.mimetype != "text/html":
-        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response
 
 

@@ -104,6 +104,23 @@ def _parse_as(text: str, region: str) -> PhoneNumber | None:
         return None
 
 
+_MARKS = r"[\s().\-/_\u00ad\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060\ufeff]{0,3}"
+"""What people write between the digits of a number, and what shows nothing."""
+
+
+def written_forms(e164: str) -> re.Pattern[str]:
+    """Finds a number (E.164) in any text, however it is written: 0…, 90…, +90…, 00…, +90 (0)…, with blanks, brackets,
+    dots and dashes anywhere."""
+    number = phonenumbers.parse(e164)
+    country, national = str(number.country_code), phonenumbers.national_significant_number(number)
+    before = rf"\+?(?:{_between('00')}{_MARKS})?{_between(country)}{_MARKS}(?:0{_MARKS})?|0{_MARKS}"
+    return re.compile(rf"(?<![0-9])(?:{before})?{_between(national)}(?![0-9])")
+
+
+def _between(digits: str) -> str:
+    return _MARKS.join(digits)
+
+
 # --- address books ------------------------------------------------------------------------------------------------
 
 LONGEST_ENTRY = 500

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 SHORTEST = 4
@@ -106,13 +106,20 @@ def _is_token(part: str) -> bool:
 class RedactingFormatter(logging.Formatter):
     """Formats as another formatter does and cleans what comes out: the message, its arguments and the traceback.
 
-    A filter would be too early, as the traceback becomes text only in the formatter.
+    A filter would be too early, as the traceback becomes text only in the formatter. `also` cleans it of what is no
+    secret.
     """
 
-    def __init__(self, redactor: Redactor, inner: logging.Formatter | None = None) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        inner: logging.Formatter | None = None,
+        also: Callable[[str], str] = lambda text: text,
+    ) -> None:
         super().__init__()
         self._redactor = redactor
         self._inner = inner or logging.Formatter()
+        self._also = also
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(self._inner.format(record))
+        return self._also(self._redactor.clean(self._inner.format(record)))

@@ -9,6 +9,7 @@ import click
 
 from bridge.cli.common import Commands
 from bridge.cli.kept import attempts, calls, deliveries, events, prune, quarantine, replay
+from bridge.cli.people import export, forget
 from bridge.cli.plugged import connectors, plugins, whois
 from bridge.cli.safekeeping import backup, restore
 from bridge.cli.serving import check, init, serve
@@ -20,7 +21,7 @@ from bridge.cli.trying import simulate
     commands=[
         *(serve, init, check),
         *(events, calls, deliveries, attempts, quarantine, replay, prune),
-        *(backup, restore),
+        *(backup, restore, forget, export),
         *(plugins, connectors, whois, simulate),
     ],
     context_settings={"help_option_names": ["-h", "--help"]},

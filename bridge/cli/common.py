@@ -107,6 +107,12 @@ def writing(path: Path | None) -> Iterator[Any]:
         yield connection
 
 
+def emptied_log(path: Path | None) -> bool:
+    """Write the log beside the store into it and empty it; whether that was possible, as others may read from it."""
+    with _database(path) as database, _one_line_errors():
+        return bool(database.empty_log())
+
+
 @contextmanager
 def _database(path: Path | None) -> Iterator[Any]:
     from bridge.store import Database
@@ -131,12 +137,11 @@ def _one_line_errors() -> Iterator[None]:
         raise store_error(error) from error
 
 
-def set_up_logging(level: int | str, redactor: Redactor) -> None:
-    """Log to standard error, without secrets."""
+def set_up_logging(level: int | str, redactor: Redactor, also: Callable[[str], str] = str) -> None:
+    """Log to standard error, without secrets; `also` cleans each line of what is no secret."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        RedactingFormatter(redactor, logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    )
+    line = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(RedactingFormatter(redactor, line, also))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -11,6 +11,7 @@ import click
 
 from bridge.cli.common import config_option, loaded_plugins, set_up_logging
 from bridge.errors import SettingsError
+from bridge.masking import mask_text
 from bridge.model import Locale
 from bridge.permissions import exposed_files
 from bridge.redaction import Redactor
@@ -25,7 +26,8 @@ def serve(path: Path | None) -> None:
 
     settings = load_settings(path, os.environ)
     redactor = Redactor(secrets_of(settings))
-    set_up_logging(settings.log.level.upper(), redactor)
+    also = mask_text if settings.privacy.mask_numbers else str
+    set_up_logging(settings.log.level.upper(), redactor, also)
     server.check_address(settings.server)
 
     def make() -> tuple[Any, Any]:

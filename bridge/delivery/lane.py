@@ -20,6 +20,7 @@ from bridge.delivery.verdict import Judge, is_sound
 from bridge.errors import DeliveryFailure, StoreError, TemporaryFailure
 from bridge.health import Health, Place
 from bridge.hookspecs import Outcome
+from bridge.masking import mask_event
 from bridge.model import Contact, Delivery, Event
 from bridge.plugins import LoadedConnector
 from bridge.store import Claim, Ending, Store
@@ -57,7 +58,8 @@ class _Run:
 
 
 class Lane:
-    """Delivers to one target of a connector. `deliver` is its hook; `clean` removes secrets from what is kept."""
+    """Delivers to one target of a connector. `deliver` is its hook; `clean` removes secrets from what is kept; one that
+    `is_masked` sees no whole number."""
 
     def __init__(
         self,
@@ -71,6 +73,8 @@ class Lane:
         observe: Observe,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        is_masked: bool = False,
     ) -> None:
         self.name = connector.name
         self.place = (connector.name, target)
@@ -82,6 +86,7 @@ class Lane:
         # What takes one call at a time gets no other while one hangs.
         self._most_abandoned = MOST_ABANDONED if self._kind is None or self._kind.threadsafe else 1
         self._deliver = deliver
+        self._shown: Callable[[Event], Event] = mask_event if is_masked else lambda event: event
         self._store = store
         self._directories = directories
         self._judge = Judge(self.policy, clean)
@@ -313,7 +318,7 @@ class Lane:
                 connector=claim.connector,
                 target=claim.target,
                 attempt=claim.attempts + 1,
-                event=_with_contact(claim.event, contact),
+                event=self._shown(_with_contact(claim.event, contact)),
             )
             for claim, contact in zip(claims, contacts, strict=True)
         ]

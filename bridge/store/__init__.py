@@ -35,6 +35,7 @@ from bridge.store.deliveries import (
 )
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
+from bridge.store.pruning import delete_old, find_old
 from bridge.store.targets import settle_targets
 from bridge.store.writer import Work, Writer
 
@@ -138,6 +139,12 @@ class Store:
     def beat(self, timeout: float) -> None:
         """Write and sync something, to know that the store can be written."""
         self._writer.call(_beat, self._clock(), timeout)
+
+    def prune(self, before: float, limit: int) -> int:
+        """Forget up to `limit` rows of each table from before `before` that nobody waits for; returns how many."""
+        with self.reading() as connection:
+            old = find_old(connection, before, limit)
+        return sum(self._writer.call(delete_old, old).values()) if old else 0
 
     def oldest_waiting(self, connectors: Iterable[str]) -> dict[str, float]:
         """By connector: from when the oldest delivery that waits counts its age (seconds since the epoch)."""

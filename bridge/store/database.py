@@ -57,6 +57,12 @@ class Database:
         if found != "ok":
             raise StoreError(f"the store ({self.url.database}) {DAMAGED}: {' '.join(found.split())}")
 
+    def empty_log(self) -> bool:
+        """Move what stands in SQLite's log into the file and cut the log off; False where others read from it."""
+        with self.writer.connect() as connection:
+            driver = connection.connection.driver_connection
+            return driver is None or driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision; several processes may try at once. Raises StoreError."""
         try:
@@ -183,6 +189,7 @@ def _sqlite_engine(url: URL, begin: str) -> Engine:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only on its way there
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,7 +1,13 @@
 """Forgetting what is old: events nobody waits for with their deliveries and attempts, calls, quarantined posts, and
-what connectors published that nobody can read any more."""
+what connectors published that nobody can read any more.
+
+What is old is looked for first, which may take a while and keeps nobody from writing; then it is deleted.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, select
 
@@ -10,33 +16,59 @@ from bridge.store import channels, schema
 CHUNK = 500
 """Rows a transaction: the intake must not wait long for the lock."""
 
+_events, _deliveries, _attempts = schema.events, schema.deliveries, schema.attempts
+_calls, _quarantine = schema.calls, schema.quarantine
+_IS_OWED = exists().where(_deliveries.c.event_id == _events.c.id, _deliveries.c.state == "pending")
+_HAS_EVENTS = exists().where(_events.c.call_key == _calls.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """What may be forgotten: the keys of rows."""
+
+    events: Sequence[str]
+    calls: Sequence[str]
+    quarantine: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.calls or self.quarantine)
+
+
+def find_old(connection: Connection, before: float, limit: int = CHUNK) -> Old:
+    """Up to `limit` rows of each table from before `before` (seconds since the epoch), the oldest first.
+
+    What is still owed stays, however old: a delivery that waits, and its event. A call stays as long as an event of it.
+    """
+    received_at = _events.c.received_at
+    events = select(_events.c.id).where(received_at < before, ~_IS_OWED).order_by(received_at)
+    calls = select(_calls.c.key).where(
+        _calls.c.first_received_at < before, _calls.c.last_received_at < before, ~_HAS_EVENTS
+    )
+    quarantine = select(_quarantine.c.id).where(_quarantine.c.received_at < before)
+    events_, calls_, quarantine_ = (
+        connection.execute(query.limit(limit)).scalars().all() for query in (events, calls, quarantine)
+    )
+    return Old(events_, calls_, quarantine_)
+
+
+def delete_old(connection: Connection, found: Sequence[Old]) -> list[dict[str, int]]:
+    """Delete what was found, unless it is needed by now; returns how many rows of each table."""
+    return [_delete(connection, one) for one in found]
+
 
 def prune_some(connection: Connection, before: float) -> dict[str, int]:
-    """Delete up to a chunk of each table's rows from before `before` (seconds since the epoch); returns how many.
+    """Find and delete at once, up to a chunk of each table."""
+    return {**_delete(connection, find_old(connection, before)), "feed": channels.sweep(connection, [before])[0]}
 
-    What is still owed stays, however old: a delivery that waits, and its event.
-    """
-    events, deliveries, attempts = schema.events, schema.deliveries, schema.attempts
-    waits = exists().where(deliveries.c.event_id == events.c.id, deliveries.c.state == "pending")
-    old = list(
-        connection.execute(
-            select(events.c.id).where(events.c.received_at < before, ~waits).order_by(events.c.received_at).limit(CHUNK)
-        ).scalars()
-    )
-    of_old = select(deliveries.c.id).where(deliveries.c.event_id.in_(old))
-    counts = {
-        "attempts": connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(of_old))).rowcount,
-        "deliveries": connection.execute(delete(deliveries).where(deliveries.c.event_id.in_(old))).rowcount,
-        "events": connection.execute(delete(events).where(events.c.id.in_(old))).rowcount,
+
+def _delete(connection: Connection, old: Old) -> dict[str, int]:
+    events = connection.execute(select(_events.c.id).where(_events.c.id.in_(old.events), ~_IS_OWED)).scalars().all()
+    of_events = select(_deliveries.c.id).where(_deliveries.c.event_id.in_(events))
+    doomed = {
+        "attempts": delete(_attempts).where(_attempts.c.delivery_id.in_(of_events)),
+        "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(events)),
+        "events": delete(_events).where(_events.c.id.in_(events)),
+        "calls": delete(_calls).where(_calls.c.key.in_(old.calls), ~_HAS_EVENTS),
+        "quarantine": delete(_quarantine).where(_quarantine.c.id.in_(old.quarantine)),
     }
-    calls, quarantine = schema.calls, schema.quarantine
-    old_calls = select(calls.c.key).where(
-        calls.c.first_received_at < before,
-        calls.c.last_received_at < before,
-        ~exists().where(events.c.call_key == calls.c.key),
-    )
-    counts["calls"] = connection.execute(delete(calls).where(calls.c.key.in_(old_calls.limit(CHUNK)))).rowcount
-    old_posts = select(quarantine.c.id).where(quarantine.c.received_at < before).limit(CHUNK)
-    counts["quarantine"] = connection.execute(delete(quarantine).where(quarantine.c.id.in_(old_posts))).rowcount
-    counts["feed"] = channels.sweep(connection, [before])[0]
-    return counts
+    return {table: connection.execute(statement).rowcount for table, statement in doomed.items()}
