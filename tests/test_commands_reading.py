@@ -162,7 +162,9 @@ def test_a_store_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, command: 
     (tmp_path / "callbridge.db").write_text("this is no database, however long one looks at it")
     done = CliRunner().invoke(main, [*command.split(), "--config", str(config)])
     assert done.exit_code == 1
-    assert done.stderr == f"the store cannot be used ({tmp_path / 'callbridge.db'}): file is not a database\n"
+    assert done.stderr.startswith(f"the store cannot be used ({tmp_path / 'callbridge.db'}): file is not a database; ")
+    assert "callbridge restore FILE" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [*LISTINGS, "check", "serve", "replay --dead", "prune --older-than 1d"])

@@ -283,6 +283,6 @@ def test_a_damaged_store_is_refused_at_the_start_with_what_to_do(
     damaged.start(until_ready=False)
     assert damaged.wait() == 1
     log = damaged.log.read_text()
-    assert "is damaged; bring back a backup (`callbridge restore FILE`)" in log
+    assert "it is damaged: bring back a backup (`callbridge restore FILE`)" in log
     assert "Traceback" not in log
     assert damaged.database.read_bytes() == spoiled

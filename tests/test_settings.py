@@ -207,6 +207,30 @@ def test_names_are_lower_case_words_without_a_double_underscore(name: str) -> No
 # --- who may post -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "url", ["socks5://office:s3cret@proxy:1080", "https://proxy", "office:s3cret@proxy", "http://p/x"]
+)
+def test_another_proxy_than_one_of_http_is_refused_without_showing_its_password(url: str) -> None:
+    found = faults(http={"proxy": url})
+    assert found == {"http.proxy": "must be the address of an HTTP proxy, such as http://proxy.example.com:3128"}
+    assert "s3cret" not in repr(Settings(http={"proxy": "http://office:s3cret@proxy:3128"}))
+    assert secrets_of(Settings(http={"proxy": "http://office:s3cret@proxy"})) == {"http://office:s3cret@proxy"}
+
+
+def test_numbers_are_masked_for_some_connectors_or_for_all() -> None:
+    connectors = {name: {"kind": "slack", "on": ["*"]} for name in ("chat", "crm")}
+    for masked, seen in (([], []), (["crm"], ["crm"]), (True, ["chat", "crm"]), (False, [])):
+        privacy = made(connectors=connectors, privacy={"mask_numbers": masked}).privacy
+        assert [name for name in ("chat", "crm") if privacy.masks(name)] == seen
+    found = faults(connectors=connectors, privacy={"mask_numbers": ["crm", "cmr"]})
+    assert found == {"privacy.mask_numbers": "there is no connector cmr"}
+
+
+def test_the_retention_is_a_duration_and_not_nothing() -> None:
+    assert made(privacy={"retention": "30d"}).privacy.retention == 30 * 86400
+    assert "privacy.retention" in faults(privacy={"retention": 0})
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost"])
 def test_without_a_token_the_bridge_may_listen_on_a_loopback_address(host: str) -> None:
     assert made(server={"host": host}).server.on_loopback

@@ -110,7 +110,7 @@ def test_what_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'store.db'}")
 
     with pytest.raises(
-        StoreError, match=r"^the store \(.*store.db\) is damaged; .*restore FILE.*: file is not a database$"
+        StoreError, match=r"^the store cannot be used \(.*store.db\): file is not a database; it is damaged"
     ):
         database.migrate()
     database.close()

@@ -24,9 +24,7 @@ BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
 LARGEST_CHECKED = 1024**3
 """Bytes of the largest file that is looked through for damage at the start: a second or a few."""
-DAMAGED = (
-    "is damaged; bring back a backup (`callbridge restore FILE`), or move the file away to begin with an empty store"
-)
+DAMAGED = "it is damaged: bring back a backup (`callbridge restore FILE`), or move it away to begin with an empty store"
 
 
 class Database:
@@ -55,7 +53,7 @@ class Database:
         except SQLAlchemyError as error:
             raise store_error(error, self.url) from error
         if found != "ok":
-            raise StoreError(f"the store ({self.url.database}) {DAMAGED}: {' '.join(found.split())}")
+            raise StoreError(f"the store cannot be used ({self.url.database}): {' '.join(found.split())}; {DAMAGED}")
 
     def empty_log(self) -> bool:
         """Move what stands in SQLite's log into the file and cut the log off; False where others read from it."""
@@ -126,9 +124,8 @@ def store_error(error: SQLAlchemyError, url: URL | None = None) -> StoreError:
     cause = str(error.orig) if isinstance(error, DatabaseError) and error.orig is not None else str(error)
     first_line = cause.splitlines()[0] if cause else type(error).__name__
     place = f" ({url.database})" if url is not None and url.database else ""
-    if _tells_damage(error):
-        return StoreError(f"the store{place} {DAMAGED}: {first_line}")
-    return StoreError(f"the store cannot be used{place}: {first_line}")
+    remedy = f"; {DAMAGED}" if _tells_damage(error) else ""
+    return StoreError(f"the store cannot be used{place}: {first_line}{remedy}")
 
 
 def _tells_damage(error: SQLAlchemyError) -> bool:

@@ -37,7 +37,7 @@ class Old:
 def find_old(connection: Connection, before: float, limit: int = CHUNK) -> Old:
     """Up to `limit` rows of each table from before `before` (seconds since the epoch), the oldest first.
 
-    What is still owed stays, however old: a delivery that waits, and its event. A call stays as long as an event of it.
+    What is still owed stays, however old: a delivery that waits, and its event. A call goes with its last event.
     """
     received_at = _events.c.received_at
     events = select(_events.c.id).where(received_at < before, ~_IS_OWED).order_by(received_at)
@@ -62,13 +62,15 @@ def prune_some(connection: Connection, before: float) -> dict[str, int]:
 
 
 def _delete(connection: Connection, old: Old) -> dict[str, int]:
-    events = connection.execute(select(_events.c.id).where(_events.c.id.in_(old.events), ~_IS_OWED)).scalars().all()
-    of_events = select(_deliveries.c.id).where(_deliveries.c.event_id.in_(events))
+    of_old = select(_events.c.id, _events.c.call_key).where(_events.c.id.in_(old.events), ~_IS_OWED)
+    events = {row.id: row.call_key for row in connection.execute(of_old)}
+    calls = [*old.calls, *{key for key in events.values() if key is not None}]
+    of_events = select(_deliveries.c.id).where(_deliveries.c.event_id.in_(list(events)))
     doomed = {
         "attempts": delete(_attempts).where(_attempts.c.delivery_id.in_(of_events)),
-        "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(events)),
-        "events": delete(_events).where(_events.c.id.in_(events)),
-        "calls": delete(_calls).where(_calls.c.key.in_(old.calls), ~_HAS_EVENTS),
+        "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(list(events))),
+        "events": delete(_events).where(_events.c.id.in_(list(events))),
+        "calls": delete(_calls).where(_calls.c.key.in_(calls), ~_HAS_EVENTS),
         "quarantine": delete(_quarantine).where(_quarantine.c.id.in_(old.quarantine)),
     }
     return {table: connection.execute(statement).rowcount for table, statement in doomed.items()}
