@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from bridge.health import Place
 from bridge.store import Store
 
 EVERY = 600.0
@@ -35,7 +36,7 @@ class Retention:
         self._next_at = monotonic()
         self._forgotten = 0
 
-    def look(self) -> frozenset[str]:
+    def look(self) -> frozenset[Place]:
         """Forget for a moment, if it is time; what is left comes with the next tick. Nobody is owed an event by it."""
         began = self._monotonic()
         if began < self._next_at:

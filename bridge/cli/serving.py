@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from bridge.masking import mask_text
 from bridge.model import Locale
 from bridge.permissions import exposed_files
 from bridge.redaction import Redactor
-from bridge.settings import FaultySettingsError, Settings, load_settings, secrets_of
+from bridge.settings import FaultySettingsError, load_settings, secrets_of
 
 
 @click.command()
