@@ -27,7 +27,7 @@ def found(expression: str, data: Any) -> Any:
     """What the expression finds in the data; None for nothing. Raises Misfit where it does not fit the data."""
     try:
         return jmespath.search(expression, data)
-    except JMESPathError as error:
+    except Exception as error:  # noqa: BLE001  # beside its own errors a function raises what its operands do
         raise Misfit(f"does not fit the answer: {_one_line(error)}") from None
 
 
@@ -75,9 +75,9 @@ def _functions(node: Mapping[str, Any]) -> Iterator[str]:
             yield from _functions(child)
 
 
-def _one_line(error: JMESPathError) -> str:
-    line = str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").removesuffix(":")
-    return line.removesuffix(", for expression")
+def _one_line(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return line.removeprefix("Invalid jmespath expression: ").removesuffix(":").removesuffix(", for expression")
 
 
 def _listed(value: object) -> object:

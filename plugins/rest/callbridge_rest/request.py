@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import HttpClient, HttpResponse
 from callbridge_rest.body import Body
-from callbridge_rest.expressions import texts
 from callbridge_rest.placeholders import Missing, in_header, in_url
 from callbridge_rest.settings import RequestSettings
 
@@ -69,9 +69,9 @@ class Request:
 
 
 def _as_fields(body: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a form; what is null is left out."""
+    """The fields of a form; what is null is left out, what is no text is written as JSON writes it."""
     return {
-        key: ("true" if value else "false") if isinstance(value, bool) else " ".join(texts(value))
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in body.items()
         if value is not None
     }

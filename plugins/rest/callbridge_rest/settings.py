@@ -19,6 +19,7 @@ from callbridge_rest.values import EVENT_NAMES, NUMBER_NAMES
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"|[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?")
+_WORD = re.compile(r"\w+")
 OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "host"})
 NEVER_NOT_FOUND = frozenset({401, 403, 408, 425, 429})
 
@@ -134,8 +135,9 @@ class DirectorySettings(RequestSettings):
         yield from super()._faults()
         if not self.fields.name:
             yield ("fields", "name"), ""
-        if not self.fields.phone and "nsn" in placeholders(self.url.get_secret_value()):
-            yield ("fields",), "with {nsn} it needs `phone`: without its country a number may be somebody else's"
+        asked_by = {*placeholders(self.url.get_secret_value()), *_WORD.findall(json.dumps(self.body, default=str))}
+        if "nsn" in asked_by and not self.fields.phone:
+            yield ("fields",), "with nsn it needs `phone`: without its country a number may be somebody else's"
 
 
 class ConnectorSettings(RequestSettings):

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from callbridge_rest.settings import ConnectorSettings, DirectorySettings, Fields
+from callbridge_rest.values import EVENT_NAMES
 
 from bridge.testing import Answer, Arrival, BridgeProcess, RecordingSink, eventually, recording_sink, running_bridge
 
@@ -132,11 +134,16 @@ def end_call(bridge: BridgeProcess, caller: str, call_id: str, **fields: str) ->
 def settled(bridge: BridgeProcess, count: int) -> dict[str, tuple[str, str]]:
     """State and receipt of the deliveries by call, as soon as none of so many waits."""
 
-    def look() -> list[dict[str, Any]] | None:
-        rows = bridge.rows("deliveries")
-        return rows if len(rows) == count and all(row["state"] != "pending" for row in rows) else None
+    def tried() -> bool:
+        tries = re.findall(r"^callbridge_attempts_total\{.*\} (.*)$", bridge.get("/metrics").text, re.M)
+        return sum(map(float, tries)) >= count
 
-    return {row["call_id"]: (row["state"], row["receipt"]) for row in eventually(look, "the deliveries")}
+    def rows() -> list[dict[str, Any]] | None:
+        found = bridge.rows("deliveries")
+        return found if all(row["state"] != "pending" for row in found) else None
+
+    eventually(tried, "the deliveries")
+    return {row["call_id"]: (row["state"], row["receipt"]) for row in eventually(rows, "their end")}
 
 
 def test_hubspot_says_who_calls_and_gets_the_call(
@@ -208,12 +215,11 @@ def test_pipedrive_says_who_calls_and_gets_the_call(
     assert (withheld["subject"], withheld["person_id"]) == ("Withheld number", None)
 
 
-@pytest.mark.parametrize("crm", [HubSpot, Pipedrive])
 def test_wrong_credentials_are_said_and_not_shown(
-    crm: type[HubSpot | Pipedrive], serve: Callable[[HubSpot | Pipedrive], RecordingSink], tmp_path: Path
+    serve: Callable[[HubSpot | Pipedrive], RecordingSink], tmp_path: Path
 ) -> None:
-    sink = serve(crm())
-    wrong = re.sub("pat-eu1-00000000-0000|0123456789abcdef", "s3cret-and-wrong", config_of(crm, sink.url))
+    sink = serve(HubSpot())
+    wrong = config_of(HubSpot, sink.url).replace("pat-eu1-00000000-0000", "s3cret-and-wrong")
     done = BridgeProcess(tmp_path, wrong).run("check", "--online")
 
     assert done.returncode == 1
@@ -224,8 +230,7 @@ def test_wrong_credentials_are_said_and_not_shown(
 def test_a_crm_that_hangs_costs_no_call(serve: Callable[[HubSpot | Pipedrive], RecordingSink], tmp_path: Path) -> None:
     class Hanging(HubSpot):
         def __call__(self, arrival: Arrival) -> Answer:
-            slow = Answer(delay=3.0) if "search" in arrival.path else None
-            return slow or said({}) if arrival.path == "/hook" or slow else super().__call__(arrival)
+            return Answer(delay=60.0 if "search" in arrival.path else 0.0)
 
     sink = serve(Hanging())
     hook = f'[connectors.hook]\nkind = "webhook"\non = ["call.missed"]\nurl = "{sink.url}/hook"\n'
@@ -236,7 +241,6 @@ def test_a_crm_that_hangs_costs_no_call(serve: Callable[[HubSpot | Pipedrive], R
         hooks = eventually(
             lambda: found if len(found := [one for one in sink.arrivals if one.path == "/hook"]) == 5 else None,
             "the deliveries",
-            within=2.5,
         )
         assert [one.json()["data"]["contact"] for one in hooks] == [None] * 5
         assert "timed out after 0.2 s" in bridge.log.read_text() or "no answer within 0.2 s" in bridge.log.read_text()
@@ -246,3 +250,10 @@ def test_every_config_of_the_readme_has_no_fault(tmp_path: Path) -> None:
     done = BridgeProcess(tmp_path, "\n".join(BLOCKS)).run("check")
     assert (done.returncode, done.stdout) == (0, "the config is fine\n")
     assert len(BLOCKS) == 4
+
+
+def test_the_readme_has_every_key_and_every_placeholder() -> None:
+    keys = set(re.findall(r"^\| `(\w+)` \| .* \| .* \|$", README, re.M))
+    assert keys == {*DirectorySettings.model_fields, *ConnectorSettings.model_fields}
+    told = set(re.findall(r"`\{?(\w+)\}?`", README))
+    assert {*EVENT_NAMES, *Fields.model_fields} <= told

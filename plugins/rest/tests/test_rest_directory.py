@@ -165,10 +165,11 @@ def test_no_usable_answer_is_a_failure_and_not_nobody(
     assert "s3cret" not in str(raised.value)
 
 
-def test_items_that_do_not_fit_are_a_failure(crm: RecordingSink, directory: Make, look_up: LookUp) -> None:
-    crm.answer_with(answer({"results": 5}))
-    with pytest.raises(PermanentFailure, match="`items` does not fit the answer"):
-        look_up(directory(url=f"{crm.url}/{{e164}}", items="sort(results)"))
+@pytest.mark.parametrize("items", ["sort(results)", "join(results)", "ceil(huge)"])
+def test_items_that_do_not_fit_are_a_failure(items: str, crm: RecordingSink, directory: Make, look_up: LookUp) -> None:
+    crm.answer_with(Answer(200, b'{"results": 5, "huge": 1e999}'))
+    with pytest.raises(PermanentFailure, match=r"`items` does not fit the answer: .+"):
+        look_up(directory(url=f"{crm.url}/{{e164}}", items=items))
 
 
 def test_a_body_is_sent_with_the_number_in_it(crm: RecordingSink, directory: Make, look_up: LookUp) -> None:
@@ -189,10 +190,11 @@ def test_a_body_is_sent_with_the_number_in_it(crm: RecordingSink, directory: Mak
 
 def test_a_body_can_be_a_form(crm: RecordingSink, directory: Make, look_up: LookUp) -> None:
     crm.answer_with(answer([]))
-    body = {"phone": "{{ e164 }}", "limit": 5, "exact": True, "page": "{{ none }}"}
+    body = {"phone": "{{ e164 }}", "limit": 5, "exact": True, "page": "{{ none }}", "list": "{{ [1, 'ş'] }}"}
     look_up(directory(url=crm.url, body=body, format="form"))
 
-    assert dict(parse_qsl(crm.arrivals[0].body.decode())) == {"phone": "+902123205062", "limit": "5", "exact": "true"}
+    fields = {"phone": "+902123205062", "limit": "5", "exact": "true", "list": '[1, "ş"]'}
+    assert dict(parse_qsl(crm.arrivals[0].body.decode())) == fields
 
 
 def test_a_crm_that_hangs_is_given_up_in_time(crm: RecordingSink, look_up: LookUp, directory: Make) -> None:

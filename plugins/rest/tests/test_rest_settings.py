@@ -62,9 +62,9 @@ def test_a_contact_needs_a_name() -> None:
 
 
 def test_a_national_number_without_its_country_needs_the_numbers_of_the_answer() -> None:
-    url = "https://crm.example.com/{nsn}"
-    assert list(faults(DirectorySettings, url=url)) == ["fields"]
-    DirectorySettings.model_validate({"url": url, "fields": FIELDS | {"phone": "phone"}})
+    for asked in ({"url": "https://crm.example.com/{nsn}"}, {"body": {"a": ["*{{ nsn }}"]}}):
+        assert list(faults(DirectorySettings, **asked)) == ["fields"]
+        DirectorySettings.model_validate({"url": URL, "fields": FIELDS | {"phone": "phone"}} | asked)
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 429, 500])
