@@ -53,7 +53,7 @@ def connect(shared_worker: SharedWorker, monkeypatch: pytest.MonkeyPatch) -> Con
     """Make a connector of URLs, as they stand in the config. They share a process: each starts in half a second."""
     monkeypatch.setattr(connector, "Worker", lambda: shared_worker)
 
-    def make(*urls: str, timeout: float = 5.0, locale: Locale = "tr", **settings: Any) -> AppriseConnector:
+    def make(*urls: str, timeout: float = 20.0, locale: Locale = "tr", **settings: Any) -> AppriseConnector:
         options = AppriseSettings.model_validate({"urls": urls, **settings})
         return AppriseConnector(options, connector_context("team_chat", locale=locale, timeout=timeout))
 

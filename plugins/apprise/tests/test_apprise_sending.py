@@ -175,7 +175,7 @@ def test_proxies_and_logins_of_the_environment_are_not_used(
     worker = Worker()
     job = {"url": f"json://127.0.0.1:{sink.port}", "title": "Kaçan çağrı", "body": "x"}
 
-    assert worker.ask(job, 5.0) == {}
+    assert worker.ask(job, 20.0) == {}
     worker.stop()
     assert "Authorization" not in sink.arrivals[0].headers
 
