@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from bridge.errors import TemporaryFailure
 from bridge.model import Delivery
 from bridge.testing import eventually
@@ -207,6 +209,21 @@ def test_no_more_calls_at_once_than_concurrency(tmp_path: Path) -> None:
         bridge.settle()
 
         assert (len(chat.calls), chat.most_at_once) == (5, 2)
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.0, 32), (0.019, 10), (5.0, 2)])
+def test_a_backlog_is_claimed_further_ahead_for_a_fast_connector_than_for_a_slow_one(
+    tmp_path: Path, seconds: float, ahead: int
+) -> None:
+    def take(batch: Sequence[Delivery]) -> None:
+        bridge.clock.passed += seconds
+
+    with rig(tmp_path, (connector(concurrency=1), Chat(take))) as bridge:
+        assert bridge.lanes["chat"].backlog_room() == 2
+        for call_id in range(40):
+            bridge.miss(str(call_id))
+            eventually(lambda: bridge.states()[-1] == "delivered")
+        assert bridge.lanes["chat"].backlog_room() == ahead
 
 
 def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ class Dispatcher:
             waiting.no_later_than(retry_at)
         if waiting.blocked:
             waiting.due_at = 0.0
-        if retry_at is not None or (waiting.due_at is not None and waiting.due_at <= self._clock()):
+        something_due = waiting.due_at is not None and waiting.due_at <= self._clock()
+        if retry_at is not None or (something_due and lane.backlog_room() > 0):
             self._wake.set()
         self.nudge(told)
 

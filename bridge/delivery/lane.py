@@ -31,6 +31,10 @@ LEASE_MARGIN = 10.0
 """Seconds a lease outlasts the longest call, for recording its outcome."""
 MOST_ABANDONED = 16
 """Threads a connector may leave hanging before it gets no more."""
+AHEAD_SECONDS = 0.2
+"""A lane claims of its backlog what it gets through in so long, so that a fast one need not ask for each single one."""
+MOST_AHEAD = 32
+"""Calls for each thread that are claimed ahead at most; two in any case."""
 
 ASK_SECONDS = 5.0
 """Seconds the directories are asked for the members of a batch; those not asked for by then come with the next."""
@@ -99,6 +103,7 @@ class Lane:
         self._backlog: deque[tuple[Claim, float]] = deque()
         self._changed = threading.Condition()
         self._runs: set[_Run] = set()
+        self._call_seconds = AHEAD_SECONDS
         self._idle = 0
         self._threads = 0
         self._abandoned = 0
@@ -115,12 +120,13 @@ class Lane:
             return max(0, min(8 * self.policy.concurrency * self.policy.max_batch - len(self._fresh), self._allowed()))
 
     def backlog_room(self) -> int:
-        """How many deliveries that wait may be claimed for this lane now."""
+        """How many deliveries that wait may be claimed for this lane now: none while it has enough to go on with."""
         with self._changed:
             held = len(self._backlog) + len(self._fresh)
             admission = "none" if self._stopping or self.is_hung else self.health.admits(self._clock())
             if admission == "all":
-                return max(0, min(2 * self.policy.concurrency * self.policy.max_batch - held, self._allowed()))
+                ahead = self._calls_ahead() * self.policy.concurrency * self.policy.max_batch
+                return min(ahead - held, self._allowed()) if held <= ahead // 2 else 0
             return 1 if admission == "one" and not held and not self._runs else 0
 
     def next_turn(self) -> float | None:
@@ -192,6 +198,10 @@ class Lane:
                 self.health = health
 
     # --- the threads --------------------------------------------------------------------------------------------
+
+    def _calls_ahead(self) -> int:
+        """How many calls each thread has claimed ahead, by how long they take lately."""
+        return max(2, min(MOST_AHEAD, int(AHEAD_SECONDS / max(self._call_seconds, 1e-9))))
 
     def _allowed(self) -> int:
         calls = self._pace.room(self._monotonic())
@@ -342,6 +352,7 @@ class Lane:
 
     def _conclude(self, run: _Run, outcomes: Sequence[Outcome], contacts: Sequence[str | None]) -> None:
         seconds = self._monotonic() - run.began
+        self._call_seconds += (seconds - self._call_seconds) / 8
         endings = [
             self._judge.judge(claim, outcome, started_at=run.started_at, seconds=seconds, contact=contact)
             for claim, outcome, contact in zip(run.claims, outcomes, contacts, strict=True)
