@@ -219,11 +219,11 @@ def test_a_backlog_is_claimed_further_ahead_for_a_fast_connector_than_for_a_slow
         bridge.clock.passed += seconds
 
     with rig(tmp_path, (connector(concurrency=1), Chat(take))) as bridge:
-        assert bridge.lanes["chat"].backlog_room() == 2
+        assert bridge.lane().backlog_room() == 2
         for call_id in range(40):
             bridge.miss(str(call_id))
             eventually(lambda: bridge.states()[-1] == "delivered")
-        assert bridge.lanes["chat"].backlog_room() == ahead
+        assert bridge.lane().backlog_room() == ahead
 
 
 def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_path: Path) -> None:

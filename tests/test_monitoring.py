@@ -55,7 +55,7 @@ def test_the_last_event_of_each_source_is_told(troubled: Office) -> None:
     sources = troubled.bridge.get("/readyz").json()["sources"]
     assert sources["branch"] == {"last_event_at": None}
     age = datetime.now(UTC) - datetime.fromisoformat(sources["bulutsantralim"]["last_event_at"])
-    assert timedelta(0) <= age < timedelta(minutes=1)
+    assert timedelta(0) <= age < timedelta(minutes=20)  # as long as the other tests of this bridge may take
 
 
 def test_connectors_are_listed_with_their_troubles(troubled: Office) -> None:

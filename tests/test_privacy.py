@@ -272,8 +272,8 @@ def test_a_table_that_is_added_later_is_looked_through_too(monkeypatch: pytest.M
     metadata = MetaData()
     for table in schema.metadata.sorted_tables:
         table.to_metadata(metadata)
-    Table("feed", schema.metadata, Column("id", Text, primary_key=True), Column("data", Text))
-    added = schema.metadata.tables["feed"]
+    Table("later", schema.metadata, Column("id", Text, primary_key=True), Column("data", Text))
+    added = schema.metadata.tables["later"]
     engine = create_engine("sqlite://")
     try:
         with engine.begin() as connection:
@@ -287,7 +287,7 @@ def test_a_table_that_is_added_later_is_looked_through_too(monkeypatch: pytest.M
             connection.execute(insert(added), rows)
             traces = find_traces(connection, AYSE)
             assert [row["id"] for row in export(connection, traces)] == ["1", "2"]
-            assert erase(connection, traces)["feed"] == 2
+            assert erase(connection, traces)["later"] == 2
             assert [row.id for row in connection.execute(added.select())] == ["3", "4"]
     finally:
         schema.metadata.remove(added)

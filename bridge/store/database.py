@@ -37,7 +37,6 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         _make_folder(self.url)
-        _make_file(self.url)
         self._file = sqlite_file(self.url)
         self._occupancy = Occupancy(self._file) if self._file is not None else None
         self.writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE")
@@ -45,7 +44,7 @@ class Database:
 
     def refuse_damaged(self) -> None:
         """Raises StoreError where the file is damaged: what a bridge would do with it could damage it more."""
-        if self._file is None or self._file.stat().st_size > LARGEST_CHECKED:
+        if self._file is None or not self._file.exists() or self._file.stat().st_size > LARGEST_CHECKED:
             return
         try:
             with self.reader.begin() as connection:
@@ -177,6 +176,10 @@ def _sqlite_engine(url: URL, begin: str) -> Engine:
         max_overflow=8,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _make(*_: Any) -> None:
+        _make_file(url)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, Text, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Text, delete, select, tuple_, update
 
 from bridge.phone import written_forms
 from bridge.store import schema
@@ -78,7 +78,8 @@ def erase(connection: Connection, traces: Traces) -> dict[str, int]:
     for table, keys in traces.mentions.items():
         for row in _rows(connection, table, keys):
             texts = {name: form.sub(BLACKED_OUT, row[name]) for name in _OF_OTHERS[table] if row[name]}
-            connection.execute(update(table).where(_key(table) == row[_key(table).name]).values(texts))
+            is_row = [column == row[column.name] for column in table.primary_key]
+            connection.execute(update(table).where(*is_row).values(texts))
         if keys:
             counts[f"{table.name} blacked out"] = len(keys)
     return counts
@@ -108,9 +109,11 @@ class _Look:
         """The keys of the rows that mention the number in one of the columns (None: in any text)."""
         columns = [column for column in table.columns if isinstance(column.type, Text)]
         looked_at = [column for column in columns if names is None or column.name in names]
-        query = select(_key(table), *(column.label(None) for column in looked_at))
+        key = [*table.primary_key]
+        query = select(*key, *(column.label(None) for column in looked_at))
         rows = connection.execution_options(yield_per=500).execute(query)
-        return {row[0] for row in rows if any(text and self._mentions(text) for text in row[1:])}
+        mentioning = (row for row in rows if any(text and self._mentions(text) for text in row[len(key) :]))
+        return {row[0] if len(key) == 1 else tuple(row[: len(key)]) for row in mentioning}
 
     def _mentions(self, text: str) -> bool:
         if self._form.search(text):
@@ -120,10 +123,10 @@ class _Look:
         return bool(self._form.search(unquote_plus(text)))
 
 
-def _key(table: Table) -> Column[Any]:
-    """The key of a table: each has one column."""
-    (column,) = table.primary_key
-    return column
+def _are_in(table: Table, keys: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a row has one of the keys: values, or tuples of them where the key has several columns."""
+    first, *rest = table.primary_key
+    return tuple_(first, *rest).in_(keys) if rest else first.in_(keys)
 
 
 def _chunks(keys: Keys) -> Iterator[Sequence[Any]]:
@@ -140,12 +143,12 @@ def _column(connection: Connection, wanted: ColumnElement[Any], by: ColumnElemen
 
 def _rows(connection: Connection, table: Table, keys: Keys) -> Iterator[Mapping[str, Any]]:
     for chunk in _chunks(keys):
-        for row in connection.execute(select(table).where(_key(table).in_(chunk)).order_by(_key(table))).mappings():
-            yield dict(row)
+        query = select(table).where(_are_in(table, chunk)).order_by(*table.primary_key)
+        yield from map(dict, connection.execute(query).mappings())
 
 
 def _delete(connection: Connection, table: Table, keys: Keys) -> int:
-    return sum(connection.execute(delete(table).where(_key(table).in_(chunk))).rowcount for chunk in _chunks(keys))
+    return sum(connection.execute(delete(table).where(_are_in(table, chunk))).rowcount for chunk in _chunks(keys))
 
 
 def _read(value: Any) -> Any:
