@@ -11,9 +11,9 @@ from bridge.store import Store
 
 EVERY = 600.0
 """Seconds from one look for old rows to the next, where the last one found none."""
-BATCH = 100
+BATCH = 50
 """Rows of each table in a transaction: a post that comes meanwhile waits for some milliseconds."""
-SLICE = 0.2
+SLICE = 0.1
 """Seconds of a tick that are spent on it: the dispatcher has other things to do."""
 
 _log = logging.getLogger("callbridge.retention")

@@ -120,6 +120,7 @@ def test_what_waits_is_not_forgotten_however_old(
     sink.answer_with(lambda arrival: Answer(503 if arrival.path == "/chat" else 200))
     desk.post({**MISSED, "call_uuid": "1"})
     settled(desk, waiting=1)
+    eventually(lambda: count(tmp_path, "attempts") == 2, "both tries")
     desk.now += 365 * DAY
     retention(desk, [0.0]).look()
     assert counts(tmp_path) == {"events": 1, "calls": 1, "deliveries": 2, "attempts": 2, "quarantine": 0}
@@ -249,8 +250,8 @@ def test_what_is_kept_of_a_person_is_shown(known: Desk, command: Callable[..., R
         *(f"ayse-{number}" for number in range(4)),
         "transferred",
     }
-    event = next(row for row in rows if row["kind"] == "events")
-    assert event["payload"]["data"]["call"]["caller"]["e164"] == AYSE
+    callers = [row["payload"]["data"]["call"]["caller"]["e164"] for row in rows if row["kind"] == "events"]
+    assert (callers.count(AYSE), callers.count("+902123205062")) == (8, 1)
     deliveries = {row["id"]: row["call_id"] for row in rows if row["kind"] == "deliveries"}
     (mention,) = [row for row in rows if row["kind"] == "attempts" and row["delivery_id"] not in deliveries]
     assert mention["answer"] == "no customer 0532 123 45 67"
