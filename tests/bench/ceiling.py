@@ -13,6 +13,8 @@ from bridge.settings import ServerSettings
 class _Nothing:
     """The bridge's service without a bridge."""
 
+    threads_for_pages = 0
+
     def start(self) -> None: ...
 
     def drain(self, seconds: float) -> None: ...
