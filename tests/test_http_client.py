@@ -22,7 +22,8 @@ import pytest
 import trustme
 
 from bridge import HttpClient, TemporaryFailure
-from bridge.http import MAX_ANSWER, _tls_context
+from bridge.exchange import tls_context
+from bridge.http import MAX_ANSWER
 
 Talk = Callable[[socket.socket, int], None]
 """One side of a conversation: the accepted connection, and how many were accepted before it."""
@@ -108,11 +109,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
     """A certificate authority the client trusts."""
     authority, file = trustme.CA(), tmp_path_factory.mktemp("tls") / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
-    _tls_context.cache_clear()
+    tls_context.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(file))
         yield authority
-    _tls_context.cache_clear()
+    tls_context.cache_clear()
 
 
 def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
