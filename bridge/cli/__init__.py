@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from bridge.cli.common import Commands
+from bridge.cli.commands import Commands
 from bridge.cli.kept import attempts, calls, deliveries, events, prune, quarantine, replay
 from bridge.cli.people import export, forget
 from bridge.cli.plugged import connectors, plugins, whois
