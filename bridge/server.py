@@ -43,6 +43,7 @@ BLOCKING_THREADS = 64
 """Threads that run requests, begun as they are needed. A post waits for its commit, and those that wait share one; a
 client that sends half a body keeps one waiting until it gives up."""
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("callbridge")
 
@@ -78,9 +79,16 @@ class _Server(MPServer):
     def respawn_failed_workers(self, _: bool) -> None:
         """granian sets its option here."""
 
-    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+    def startup(self, *args: Any, **kwargs: Any) -> None:
+        super().startup(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian has no types here
+        threading.Thread(target=self._stop_when_signalled, name="signals", daemon=True).start()
+
+    def _stop_when_signalled(self) -> None:
+        # In a thread that waits for them: a handler can interrupt another one that holds the lock of granian's Event,
+        # and of signals that come all at once none may wake the main thread.
+        signal.sigwait(STOP_SIGNALS)
         os.write(self._tell, b".")
-        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian has no types here
+        self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
 
 class _Worker:
@@ -101,8 +109,8 @@ class _Worker:
 
     def load(self, _target: str) -> Flask:
         """The application to serve, made and started in the worker process."""
-        # Ctrl-C reaches the parent too, which stops this process in its order.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C stays blocked: it reaches the parent too, which stops this process in its order.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         self._die_with_parent()
         try:
             self._service, app = self._make()
@@ -206,5 +214,6 @@ def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -
         workers_kill_timeout=STOP_SECONDS,
         log_enabled=False,
     )
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     gc.freeze()  # what is there by now is shared with the worker: collecting it there would copy it
     server.serve(spawn_target=worker.run, target_loader=worker.load)

@@ -282,6 +282,16 @@ def test_ctrl_c_which_reaches_every_process_ends_it_as_quickly(tmp_path: Path, s
         assert states(bridge, "chat") == ["delivered"]
 
 
+def test_signals_that_come_all_at_once_end_it_as_quickly(tmp_path: Path, sink: RecordingSink) -> None:
+    with running_bridge(tmp_path, hook("chat", sink.url)) as bridge:
+        began = time.monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM) * 50:
+            bridge.signal(number)
+
+        assert bridge.wait() == 0
+        assert time.monotonic() - began < 5
+
+
 def test_after_kill_9_nothing_serves_any_more_and_what_was_under_way_is_delivered_at_the_restart(
     tmp_path: Path, sink: RecordingSink
 ) -> None:
