@@ -21,9 +21,10 @@ from bridge.interpret import Arrival, SourceView
 from bridge.metrics import Metrics
 from bridge.model import Fields, Post, Reading
 from bridge.plugins import LoadedSource
+from bridge.promises import Promised, Tell
 from bridge.redaction import SHORTEST
 from bridge.settings import Settings
-from bridge.store import Accepted, Store
+from bridge.store import Accepted, Aside, Store
 from bridge.strangers import WrongTokens
 
 LARGEST_BODY = 64 * 1024
@@ -33,13 +34,17 @@ _log = logging.getLogger("callbridge.intake")
 
 
 class _Refused(Exception):
-    """A post that is not taken: its HTTP status, one line of text, and further headers."""
+    """A post that is not taken: its HTTP status, one line of text, and further headers. `aside` is what is kept of it
+    before it is answered."""
 
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, text: str, headers: Mapping[str, str] | None = None, aside: Aside | None = None
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.headers = headers or {}
+        self.aside = aside
 
 
 class Intake:
@@ -86,10 +91,7 @@ class Intake:
             self._admit(second if second is not None else (first if source is None else None))
             return self._take(source)
         except _Refused as refused:
-            self._count(source, str(refused.status))
-            response = _answer(refused.status, refused.text)
-            response.headers.update(refused.headers)
-            return response
+            return self._refuse(source, refused)
 
     def _admit(self, path_token: str | None) -> None:
         """Let in who comes from where he may and knows a token."""
@@ -127,10 +129,8 @@ class Intake:
             self._count(source.name, "probe")
             return _answer(200, "ok")
         reading = self._without_tokens(reading)
-        accepted = self._keep(Arrival(self._views[source.name], reading, digest(fields, body), received_at), post)
-        self._hand_over(accepted)
-        self._note(source.name, accepted)
-        return _answer(200, reading.call_id)
+        arrival = Arrival(self._views[source.name], reading, digest(fields, body), received_at)
+        return Promised(reading.call_id, lambda tell: self._keep(arrival, post, tell), mimetype="text/plain")
 
     def _without_tokens(self, reading: Reading) -> Reading:
         """The reading without the tokens that somebody has put into the form: they are not to be kept."""
@@ -145,8 +145,9 @@ class Intake:
         # what a post costs. One byte more than the limit tells a body that is too large and came without its length.
         length = request.content_length
         stream = request.environ["wsgi.input"]
+        most = LARGEST_BODY + 1 if length is None else length
         body = bytearray()
-        while (length or 0) <= LARGEST_BODY >= len(body) and (piece := stream.read(LARGEST_BODY + 1 - len(body))):
+        while len(body) < most <= LARGEST_BODY + 1 and (piece := stream.read(most - len(body))):
             body += piece
         if max(length or 0, len(body)) > LARGEST_BODY:
             raise _Refused(413, f"the body is larger than {LARGEST_BODY // 1024} KiB")
@@ -161,48 +162,73 @@ class Intake:
             return self._sources[name]
         known = ", ".join(f"/event/{one}/…" for one in sorted(self._sources))
         if name is None:
-            self._keep_aside(received_at, None, f"which source? Post to one of {known}", raw)
-            raise _Refused(400, f"which source? Post to one of {known}")
-        self._keep_aside(received_at, None, f"there is no such source; there are {known}", raw)
-        raise _Refused(404, f"there is no such source; there are {known}")
+            status, text = 400, f"which source? Post to one of {known}"
+        else:
+            status, text = 404, f"there is no such source; there are {known}"
+        raise _Refused(status, text, aside=self._aside(received_at, None, text, raw))
 
     def _read(self, source: LoadedSource, post: Post) -> Reading | None:
         # Failure policy: nobody sends a post again, so what cannot be read is kept in the quarantine.
         try:
             return source.source.read(post)
         except Unreadable as error:
-            self._keep_aside(post.received_at, source.name, str(error), post.fields or post.body)
-            raise _Refused(400, str(error)) from error
+            aside = self._aside(post.received_at, source.name, str(error), post.fields or post.body)
+            raise _Refused(400, str(error), aside=aside) from error
         except Exception as error:
             raise self._plugin_failed(source.name, post, error) from error
 
-    def _keep(self, arrival: Arrival, post: Post) -> Accepted:
-        try:
-            with self._metrics.accept_seconds.time():
-                return self._store.accept(arrival)
-        except StoreError as error:
-            raise self._not_storable(error) from error
-        except Exception as error:  # what the plugin read is not what a reading must be
-            raise self._plugin_failed(arrival.source.name, post, error) from error
+    def _keep(self, arrival: Arrival, post: Post, tell: Tell) -> None:
+        """Keep the arrival, and tell when it is on disk or why it is not."""
+        source, began = arrival.source.name, time.perf_counter()
+
+        def conclude(said: Accepted | Exception) -> None:
+            self._metrics.accept_seconds.observe(time.perf_counter() - began)
+            if isinstance(said, Accepted):
+                self._note(source, said)
+                tell(None)
+                self._hand_over(said)
+            elif isinstance(said, StoreError):
+                tell(self._refusal(source, self._not_storable(said)))
+            else:  # what the plugin read is not what a reading must be
+                self._put_aside(source, self._plugin_failed(source, post, said), tell)
+
+        self._store.accept(arrival, conclude)
 
     def _plugin_failed(self, source: str, post: Post, error: Exception) -> _Refused:
         _log.error("source %s failed to read a post", source, exc_info=error)
         reason = f"the source plugin failed: {type(error).__name__}: {error}"
-        self._keep_aside(post.received_at, source, reason, post.fields or post.body)
-        return _Refused(500, "the post could not be read; it is kept in the quarantine")
+        aside = self._aside(post.received_at, source, reason, post.fields or post.body)
+        return _Refused(500, "the post could not be read; it is kept in the quarantine", aside=aside)
 
-    def _keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | bytes) -> None:
+    def _aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | bytes) -> Aside:
         text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
         kept = self._clean(text) if isinstance(text, str) else _cleaned(text, self._clean)
-        try:
-            self._store.keep_aside(received_at, source, self._clean(reason), kept)
-        except StoreError as error:
-            raise self._not_storable(error) from error
+        return Aside(received_at, source, self._clean(reason), kept)
 
-    def _not_storable(self, error: StoreError) -> _Refused:
+    def _refuse(self, source: str | None, refused: _Refused) -> Response:
+        if refused.aside is None:
+            return self._refusal(source, refused)
+        return Promised("", lambda tell: self._put_aside(source, refused, tell))
+
+    def _put_aside(self, source: str | None, refused: _Refused, tell: Tell) -> None:
+        """Keep in the quarantine what is refused, then tell so."""
+
+        def conclude(said: Exception | None) -> None:
+            tell(self._refusal(source, refused if said is None else self._not_storable(said)))
+
+        if refused.aside is not None:
+            self._store.keep_aside(refused.aside, conclude)
+
+    def _not_storable(self, error: Exception) -> _Refused:
         # Failure policy: never a 200 for what is not on disk. The PBX does not ask again, but its log shows the 503.
         _log.error("a post could not be stored: %s", error)
         return _Refused(503, "the call event cannot be stored right now")
+
+    def _refusal(self, source: str | None, refused: _Refused) -> Response:
+        self._count(source, str(refused.status))
+        response = _answer(refused.status, refused.text)
+        response.headers.update(refused.headers)
+        return response
 
     def _note(self, source: str, accepted: Accepted) -> None:
         if accepted.event is None:

@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
+from granian.server import mp
 from granian.server.mp import MPServer
 
 from bridge.errors import BridgeError, Fault, SettingsError
+from bridge.gateway import gateway
 from bridge.settings import ServerSettings
 
 if TYPE_CHECKING:  # the parent only supervises: what the worker is made of is imported in the worker
@@ -40,8 +42,8 @@ REQUEST_SECONDS = 1.0
 """Seconds that the requests under way get after them: granian waits for a client that sent half of one until it gives
 up."""
 BLOCKING_THREADS = 64
-"""Threads that run requests, begun as they are needed. A post waits for its commit, and those that wait share one; a
-client that sends half a body keeps one waiting until it gives up."""
+"""Threads that run requests, begun as they are needed: a client that sends half a body keeps one waiting until it gives
+up. A post that waits for its commit keeps none."""
 PR_SET_PDEATHSIG = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -131,6 +133,7 @@ class _Worker:
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Called by granian in the worker process: serve until told to stop, then end in an orderly way."""
         app = self.load("bridge")
+        mp._wsgi_call_wrap = gateway  # type: ignore[assignment,attr-defined]  # there is no public way
         MPServer._spawn_wsgi_worker(*self._adapted(args, app), **kwargs)
         threading.Thread(target=self._drain, name="drain", daemon=True).start()
         self._drained.wait(DRAIN_SECONDS + 1)

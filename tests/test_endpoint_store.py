@@ -26,8 +26,8 @@ def refusing(request: pytest.FixtureRequest, open_desk: Callable[..., Desk], mon
     """A desk whose store takes nothing."""
     desk: Desk = open_desk()
 
-    def refuse(*args: Any) -> Any:
-        raise StoreError("the store cannot be used (/var/x.db): database or disk is full")
+    def refuse(_: Any, then: Callable[[Exception], None]) -> None:
+        then(StoreError("the store cannot be used (/var/x.db): database or disk is full"))
 
     monkeypatch.setattr(desk.bridge.store, request.param, refuse)
     return desk

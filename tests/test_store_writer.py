@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from sqlalchemy import Connection, text
@@ -234,3 +235,49 @@ def test_a_commit_is_synced_to_disk(path: Path) -> None:
             settings = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
         assert settings == ["wal", 2]
     database.close()
+
+
+def test_what_is_promised_is_told_after_the_commit(start: Callable[..., Writer], path: Path) -> None:
+    told: SimpleQueue[tuple[object, list[str]]] = SimpleQueue()
+    start().promise(keep, "a", lambda answer: told.put((answer, kept(path))), 20)
+
+    assert told.get(timeout=20) == ("kept a", ["a"])
+
+
+def test_what_is_promised_and_not_done_is_told_with_the_reason(start: Callable[..., Writer]) -> None:
+    told: SimpleQueue[object] = SimpleQueue()
+    writer = start()
+    writer.promise(keep, "worse", told.put, 20)
+
+    assert isinstance(told.get(timeout=20), LookupError)
+    writer.stop()
+    writer.promise(keep, "a", told.put, 20)
+    assert str(told.get(timeout=20)) == "the bridge is stopping"
+
+
+def test_what_is_promised_is_refused_in_time_though_the_store_hangs_and_is_not_done_then(
+    start: Callable[..., Writer], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.writer.WATCH_SECONDS", 0.01)
+    told: SimpleQueue[object] = SimpleQueue()
+    writer = start()
+    busy = Busy(writer)
+    writer.promise(keep, "a", told.put, 0.01)
+    writer.promise(keep, "b", told.put, 20)
+    assert str(told.get(timeout=20)) == "the store does not answer in time"
+    busy.end()
+
+    assert told.get(timeout=20) == "kept b"
+    assert kept(path) == ["b"]
+
+
+def test_what_fails_after_a_commit_costs_the_others_nothing(start: Callable[..., Writer], path: Path) -> None:
+    told: SimpleQueue[object] = SimpleQueue()
+    writer = start()
+    busy = Busy(writer)
+    writer.promise(keep, "a", lambda _: [][0], 20)
+    writer.promise(keep, "b", told.put, 20)
+    busy.end()
+
+    assert told.get(timeout=20) == "kept b"
+    assert kept(path) == ["a", "b"]

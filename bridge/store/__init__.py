@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Connection, insert, select, update
@@ -17,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.health import Health, Place
 from bridge.interpret import Arrival, Interpreter
-from bridge.model import Fields, Trouble
+from bridge.model import Trouble
 from bridge.store import schema
-from bridge.store.arrivals import Accepted, Arrivals, Route, keep_aside
+from bridge.store.arrivals import Accepted, Arrivals, Aside, Route, keep_aside
 from bridge.store.database import Database, store_error
 from bridge.store.deliveries import (
     Claim,
@@ -83,9 +82,10 @@ class Store:
         self._writer.stop()
         self._database.close()
 
-    def accept(self, arrival: Arrival) -> Accepted:
-        """Keep an arrival: returns after it is committed and synced to disk."""
-        return cast(Accepted, self._writer.call(self._arrivals.accept, arrival, INTAKE_TIMEOUT))
+    def accept(self, arrival: Arrival, then: Callable[[Accepted | Exception], None]) -> None:
+        """Keep an arrival. `then` is told after it is committed and synced to disk, or why it is not: StoreError, or
+        what the arrival itself raised. It must not wait for the store."""
+        self._writer.promise(self._arrivals.accept, arrival, then, INTAKE_TIMEOUT)
 
     def give_way(self) -> None:
         """Wait while posts come in crowds, a moment at most: a post that is not taken is lost, a delivery can wait."""
@@ -93,9 +93,9 @@ class Store:
         while (left := min(self._arrivals.crowded_until, deadline) - time.monotonic()) > 0:
             time.sleep(left)
 
-    def keep_aside(self, received_at: datetime, source: str | None, reason: str, raw: Fields | str) -> None:
-        """Put a post no event could be made of into the quarantine."""
-        self._writer.call(keep_aside, (received_at, source, reason, raw), INTAKE_TIMEOUT)
+    def keep_aside(self, post: Aside, then: Callable[[Exception | None], None]) -> None:
+        """Put a post no event could be made of into the quarantine, and tell `then` in the same way."""
+        self._writer.promise(keep_aside, post, then, INTAKE_TIMEOUT)
 
     def claim(self, request: ClaimRequest) -> Claimed:
         """Lease what is due to a target."""
@@ -207,6 +207,7 @@ def _note_silence(connection: Connection, notes: Sequence[tuple[str, float]]) ->
 
 __all__ = [
     "Accepted",
+    "Aside",
     "Claim",
     "ClaimRequest",
     "Claimed",

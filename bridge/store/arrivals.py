@@ -38,6 +38,16 @@ class Accepted:
     contradiction: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A post no event could be made of, and why: its fields, or the body as text."""
+
+    received_at: datetime
+    source: str | None
+    reason: str
+    raw: Fields | str
+
+
 @dataclass(slots=True)
 class _Call:
     """A call within this transaction: as read, then as each arrival leaves it."""
@@ -121,20 +131,20 @@ class Arrivals:
         return owe(connection, owed, known, self._leasing, self._clock())
 
 
-def keep_aside(connection: Connection, posts: Sequence[tuple[datetime, str | None, str, Fields | str]]) -> list[None]:
-    """Put posts no event could be made of aside: (received at, source, reason, fields or the body as text)."""
+def keep_aside(connection: Connection, posts: Sequence[Aside]) -> list[None]:
+    """Put posts no event could be made of aside."""
     insert_rows(
         connection,
         schema.quarantine,
         [
             {
-                "id": new_id("qua", received_at.timestamp()),
-                "received_at": received_at.timestamp(),
-                "source": source,
-                "reason": reason,
-                "raw": json.dumps(raw),
+                "id": new_id("qua", post.received_at.timestamp()),
+                "received_at": post.received_at.timestamp(),
+                "source": post.source,
+                "reason": post.reason,
+                "raw": json.dumps(post.raw),
             }
-            for received_at, source, reason, raw in posts
+            for post in posts
         ],
     )
     return [None] * len(posts)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -21,51 +22,72 @@ from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
 
 LARGEST_BATCH = 128
+WATCH_SECONDS = 0.5
+"""Seconds between two looks for jobs that nobody waits for and that the store does not answer."""
 FOREIGN_POLL = 0.1
 """Seconds between two looks whether another process has written: nothing else tells us on SQLite."""
 
 _log = logging.getLogger("callbridge.store")
+
+STOPPING = "the bridge is stopping"
+LATE = "the store does not answer in time"
 
 Work = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Work for the writer: does something for each item within one transaction and answers for each, in order."""
 
 
 class Job:
-    """Work for one item, on its way through the writer.
+    """Work for one item, on its way through the writer. `then` is told once how it ended: what `work` answered for the
+    item, after it is committed and synced, or the exception."""
+
+    __slots__ = ("_told", "item", "then", "work")
+
+    def __init__(self, work: Work, item: Any, then: Callable[[Any], None]) -> None:
+        self.work = work
+        self.item = item
+        self.then = then
+        self._told = threading.Lock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether somebody has been told; what has not been begun by then is not done."""
+        return self._told.locked()
+
+    def end(self, answer: Any) -> None:
+        """Tell the result or the exception. Whoever comes second, from whatever thread, tells nothing."""
+        if not self._told.acquire(blocking=False):
+            return
+        try:
+            self.then(answer)
+        except Exception:  # noqa: BLE001  # whatever it is
+            # Failure policy: it is committed or refused already, and the other jobs must hear of theirs.
+            _log.exception("what follows a commit failed")
+        self.item = self.then = None  # type: ignore[assignment]  # a job that is over keeps nothing alive
+
+
+class Awaited(Job):
+    """A job that somebody waits for.
 
     A queue of one carries the answer: to wait for it takes one lock where a `Future` takes three, and every lock that
     is waited for is a turn of the interpreter lost.
     """
 
-    __slots__ = ("_answer", "abandoned", "answered", "item", "work")
+    __slots__ = ("_answer",)
 
     def __init__(self, work: Work, item: Any) -> None:
-        self.work = work
-        self.item = item
-        self.answered = False
-        self.abandoned = False
         self._answer: SimpleQueue[Any] = SimpleQueue()
-
-    def answer(self, answer: Any) -> None:
-        """Give the result, or the exception, once."""
-        if not self.answered:
-            self.answered = True
-            self._answer.put(answer)
+        super().__init__(work, item, self._answer.put)
 
     def result(self, timeout: float | None = None) -> Any:
-        """What `work` answered for the item, after it is committed and synced. To be asked once.
+        """What `work` answered. To be asked once.
 
         Raises what `work` raised for this very item, and StoreError where the store cannot take it now or does not
-        answer within `timeout` seconds; what has not been begun by then is not done.
+        answer within `timeout` seconds.
         """
-        try:
-            answer = self._answer.get(timeout=timeout)
-        except Empty:
-            self.abandoned = True
-            raise StoreError("the store does not answer in time") from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        with contextlib.suppress(Empty):
+            return _raised(self._answer.get(timeout=timeout))
+        self.end(StoreError(LATE))
+        return _raised(self._answer.get())
 
 
 class Writer:
@@ -75,10 +97,13 @@ class Writer:
         self._database = database
         self._on_foreign_write: Callable[[], None] = lambda: None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._promised: deque[tuple[float, Job]] = deque()
         self._stopping = False
+        self._stopped = threading.Event()
         self._data_version: int | None = None
         self._next_look = 0.0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._watch = threading.Thread(target=self._end_late_jobs, name="store-watch", daemon=True)
 
     def start(self, on_foreign_write: Callable[[], None]) -> None:
         """Start the thread (in the process that will use it: threads do not survive a fork).
@@ -87,6 +112,7 @@ class Writer:
         """
         self._on_foreign_write = on_foreign_write
         self._thread.start()
+        self._watch.start()
 
     def stop(self) -> None:
         """Commit what has been submitted and end the thread."""
@@ -94,14 +120,28 @@ class Writer:
         self._jobs.put(None)
         if self._thread.ident is not None:
             self._thread.join()
+        self._stopped.set()
 
-    def submit(self, work: Work, item: Any) -> Job:
+    def submit(self, work: Work, item: Any) -> Awaited:
         """Have `work` done for `item` in the next transaction. Raises StoreError once the writer stops."""
         if self._stopping:
-            raise StoreError("the bridge is stopping")
-        job = Job(work, item)
+            raise StoreError(STOPPING)
+        job = Awaited(work, item)
         self._jobs.put(job)
         return job
+
+    def promise(self, work: Work, item: Any, then: Callable[[Any], None], timeout: float) -> None:
+        """The same, and nobody waits: `then` is told what `work` answered, or why it is not done, as an exception.
+
+        It is called on the writer's thread, so it must be quick and must not wait for the store; after about `timeout`
+        seconds, on another one, with StoreError.
+        """
+        job = Job(work, item, then)
+        if self._stopping:
+            job.end(StoreError(STOPPING))
+            return
+        self._promised.append((time.monotonic() + timeout, job))
+        self._jobs.put(job)
 
     def call(self, work: Work, item: Any, timeout: float = 30.0) -> Any:
         """Submit, and wait for the result."""
@@ -123,7 +163,7 @@ class Writer:
             except Exception as error:  # noqa: BLE001  # the one writer must outlive whatever goes wrong
                 failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
                 for job in jobs:
-                    job.answer(failure)
+                    job.end(failure)
                 self._data_version = -1  # the next connection counts anew: look once in any case
                 if connection is not None:
                     connection.invalidate()
@@ -137,7 +177,12 @@ class Writer:
         with contextlib.suppress(Empty):
             while True:
                 if job := self._jobs.get_nowait():
-                    job.answer(StoreError("the bridge is stopping"))
+                    job.end(StoreError(STOPPING))
+
+    def _end_late_jobs(self) -> None:
+        while not self._stopped.wait(WATCH_SECONDS):
+            while self._promised and (self._promised[0][0] <= time.monotonic() or self._promised[0][1].is_over):
+                self._promised.popleft()[1].end(StoreError(LATE))
 
     def _take(self) -> list[Job] | None:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""
@@ -155,7 +200,7 @@ class Writer:
                 self._jobs.put(None)  # what came before it first
         except Empty:
             pass
-        return [job for job in jobs if not job.abandoned]
+        return [job for job in jobs if not job.is_over]
 
     def _commit(self, connection: Connection, jobs: list[Job]) -> None:
         if not jobs:
@@ -166,14 +211,14 @@ class Writer:
             raise  # the store itself (locked, full, gone): trying the jobs singly would fail the same way, but slower
         except Exception as error:  # noqa: BLE001  # whatever one job raises must not fail the others
             if len(jobs) == 1:
-                jobs[0].answer(store_error(error) if isinstance(error, SQLAlchemyError) else error)
+                jobs[0].end(store_error(error) if isinstance(error, SQLAlchemyError) else error)
                 return
             _log.warning("one of %d jobs failed (%s): they are committed one by one", len(jobs), type(error).__name__)
             for job in jobs:
                 self._commit(connection, [job])
             return
         for job, result in done:
-            job.answer(result)
+            job.end(result)
 
     def _look_for_foreign_writes(self, connection: Connection) -> None:
         now = time.monotonic()
@@ -201,3 +246,9 @@ def _transact(connection: Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
             results = work(connection, [job.item for job in members])
             done.extend(zip(members, results, strict=True))
     return done
+
+
+def _raised(answer: Any) -> Any:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer

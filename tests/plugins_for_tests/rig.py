@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -215,7 +216,12 @@ class Rig:
             connected={"answered": True, "hangup": False}.get(kind),
         )
         at = datetime.fromtimestamp(self.clock.wall(), UTC)
-        return self.store.accept(Arrival(SOURCE, reading, str(next(_digests)), at))
+        answers: SimpleQueue[Accepted | Exception] = SimpleQueue()
+        self.store.accept(Arrival(SOURCE, reading, str(next(_digests)), at), answers.put)
+        answer = answers.get(timeout=20)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def miss(self, *call_ids: str) -> None:
         """Missed calls."""
