@@ -11,24 +11,24 @@ import argparse
 import http.client
 import json
 import os
-import platform
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from callbridge_spreadsheet.connector import Spreadsheet
 from callbridge_spreadsheet.settings import SpreadsheetSettings
+from grown import grow
 from load import Order, Report
 from processes import cpu_seconds, family, pss_megabytes
-from rich.console import Console
-from rich.table import Table
+from table import Row, p99, print_table, rate, spread, throughput
 
 from bridge import Delivery
 from bridge.testing import BridgeProcess, connector_context, eventually, free_port, sample_event
@@ -49,32 +49,28 @@ on = ["call.*"]
 secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
 """
 CORES = 2
-WORDS = {"alone": "no connector", "webhook": "a webhook connector"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table. `reached` None: there is no goal."""
-
-    what: str
-    result: str
-    goal: str = ""
-    reached: bool | None = None
-    cpu: str = ""
+WORDS = {"alone": "no connector", "webhook": "a webhook connector", "grown": "a webhook connector"}
+SMALL, LARGE = 10_000, 1_000_000
+"""Events in the store before and after it has grown."""
+BACKLOG = {SMALL: 5_000, LARGE: 100_000}
+"""Deliveries that wait in it."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How long each phase lasts, in seconds, and with how many connections the server is saturated.
 
-    `cross_check`: repeat one measurement with wrk, where it is installed.
+    `quiet`: how long nothing happens before the lone event. `cross_check`: repeat one measurement with wrk, where it is
+    installed. `growth`: measure what it costs that the store grows, and how a long backlog drains.
     """
 
     saturated: float
     paced: float
     idle: float
     connections: tuple[int, ...]
+    quiet: float
     cross_check: bool = False
+    growth: bool = False
 
 
 @dataclass
@@ -101,6 +97,11 @@ class Bench:
     plan: Plan
     rows: list[Row] = field(default_factory=list)
     ceiling: dict[int, float] = field(default_factory=dict)
+    """Posts a second of the trivial application, by connections."""
+    by_hand: float = 0.0
+    """Posts a second that the handler written by hand takes and sends on within the request."""
+    by_hand_arrival: dict[int, float] = field(default_factory=dict)
+    """Its p99 from post to arrival in seconds, by posts a second."""
 
     def measure_disk(self) -> None:
         """What one synced write costs here: no commit can be faster."""
@@ -111,7 +112,16 @@ class Bench:
                 file.write(bytes(4096))
                 os.fdatasync(file.fileno())
                 taken.append(time.monotonic() - began)
-        self.rows.append(Row("the disk: one synced write of 4 KiB", _spread(taken)))
+        self.rows.append(Row("the disk: one synced write of 4 KiB", spread(taken)))
+        with closing(sqlite3.connect(self.folder / "disk.db", isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("CREATE TABLE posts (body TEXT)")
+            began = time.monotonic()
+            for _ in range(500):
+                connection.execute("INSERT INTO posts VALUES (?)", ["x" * 500])
+            each = (time.monotonic() - began) / 500
+        self.rows.append(Row("single rows into SQLite, each synced", f"{1 / each:,.0f}/s"))
 
     def measure_ceiling(self) -> None:
         """What Flask on this server can do at all."""
@@ -119,9 +129,30 @@ class Bench:
             self._warm_up(port)
             for connections in self.plan.connections:
                 report, cpu = self._load(Order(port, INTAKE, connections, self.plan.saturated), pid)
-                self.ceiling[connections] = _rate(report)
+                self.ceiling[connections] = rate(report)
                 what = f"a trivial Flask application, {connections} connections"
-                self.rows.append(Row(what, _throughput(report), cpu=cpu))
+                self.rows.append(Row(what, throughput(report), cpu=cpu))
+
+    def measure_by_hand(self) -> None:
+        """What people write themselves, which keeps nothing: sending within the request, or in the background."""
+        for way, workers in (("inside", 2), ("thread", 1)):
+            words = {"inside": "by hand, sent within the request", "thread": "by hand, sent by a thread"}[way]
+            with _sink() as sink, _by_hand(way, sink.url, workers) as (pid, port):
+                self._warm_up(port)
+                self._settle(sink)
+                if way == "inside":
+                    for pace in (50, 200):
+                        report, cpu = self._load(Order(port, INTAKE, 32, self.plan.paced, pace), pid, sink)
+                        took, missing = self._arrivals(report, sink)
+                        self.by_hand_arrival[pace] = p99(took)
+                        what = f"{words}, post to arrival at {pace}/s"
+                        self.rows.append(Row(what, spread(took) + missing, cpu=cpu))
+                report, cpu = self._load(Order(port, INTAKE, 16, self.plan.saturated), pid, sink)
+                if way == "inside":
+                    self.by_hand = rate(report)
+                arrived = len(sink.collect()) / report.seconds
+                result = f"{throughput(report)}, {arrived:,.0f} delivered/s meanwhile"
+                self.rows.append(Row(f"{words}, 16 connections, {workers} processes", result, cpu=cpu))
 
     def measure_without_connectors(self) -> None:
         """Intake alone: nobody wants the events."""
@@ -137,12 +168,40 @@ class Bench:
         """Every event is owed to a webhook connector."""
         with _sink() as sink, self._bridge("webhook", f'{CONFIG}{CONNECTOR}url = "{sink.url}"') as bridge:
             self._rest(bridge, "idle, after the start", goal=True)
+            self._lone_event(bridge, sink)
             self._warm_up(bridge.port)
             self._settle(sink)
             self._acknowledge(bridge, 50, sink)
             self._acknowledge(bridge, 200, sink)
             self._saturate(bridge, "webhook", sink)
             self._rest(bridge, "idle, after the load")
+
+    def measure_growth(self) -> None:
+        """What a post and a delivery cost in a small store and in a large one, and how a long backlog drains."""
+        costs: dict[int, tuple[float, float]] = {}
+        folder = self.folder / "grown"
+        with _sink() as sink:
+            config, held = f'{CONFIG}{CONNECTOR}url = "{sink.url}"', 0
+            with self._bridge("grown", config) as bridge:
+                self._load(Order(bridge.port, INTAKE, 16, 0.5))
+                self._settle(sink)
+            for size in (SMALL, LARGE):
+                grow(folder / "callbridge.db", held, size, waiting=BACKLOG[size])
+                held = size
+                bridge = BridgeProcess(folder, config)
+                try:
+                    bridge.start()
+                    delivering = self._drain(bridge, sink, size)
+                    costs[size] = self._cost_of_a_post(bridge), delivering
+                    bridge.stop()
+                finally:
+                    bridge.close()
+        for place, what in enumerate(("taking and delivering a post", "delivering what waits")):
+            small, large = costs[SMALL][place] * 1000, costs[LARGE][place] * 1000
+            result = f"{small:.2f} ms, {large:.2f} ms of CPU: {large / small:.2f} x"
+            self.rows.append(
+                Row(f"{what}, {SMALL:,} and {LARGE:,} events stored", result, "<= 1.3 x", large <= 1.3 * small)
+            )
 
     def measure_a_csv_file(self) -> None:
         """One row appended to 10,000, by a connector that knows the file, and by one that has just started."""
@@ -158,7 +217,7 @@ class Bench:
                 taken.append(time.monotonic() - began)
             result = statistics.median(taken) < 0.005
             self.rows.append(
-                Row(f"a row appended to a CSV file of 10,000, {what}", _spread(taken), "p50 < 5 ms", result)
+                Row(f"a row appended to a CSV file of 10,000, {what}", spread(taken), "p50 < 5 ms", result)
             )
 
     # --- the steps ------------------------------------------------------------------------------------------------
@@ -179,6 +238,47 @@ class Bench:
             bridge.stop()
         finally:
             bridge.close()
+
+    def _lone_event(self, bridge: BridgeProcess, sink: Sink) -> None:
+        self._load(Order(bridge.port, INTAKE, 1, 0.1, 10))
+        self._settle(sink)
+        time.sleep(self.plan.quiet)
+        report, _ = self._load(Order(bridge.port, INTAKE, 1, 1, 1))
+        took, missing = self._arrivals(report, sink)
+        result = f"{max(took, default=float('inf')) * 1000:.1f} ms{missing}"
+        what = f"a lone event after {self.plan.quiet:g} quiet seconds, post to arrival"
+        self.rows.append(Row(what, result, "< 20 ms", not missing and max(took) < 0.020))
+
+    def _drain(self, bridge: BridgeProcess, sink: Sink, size: int) -> float:
+        """Have the backlog delivered while new calls come in; returns the CPU seconds of a delivery."""
+        pids, arrived = family(bridge.pid), {}
+        began, before, memory = time.monotonic(), cpu_seconds(pids), 0.0
+        order = Order(bridge.port, INTAKE, 4, BACKLOG[size] / 2500, 20)
+        report, _ = self._load(order)
+        end = time.monotonic() + 300
+        while len(arrived) < BACKLOG[size] + len(report.sent) and time.monotonic() < end:
+            arrived |= sink.collect()
+            memory = max(memory, pss_megabytes(pids))
+            time.sleep(0.5)
+        seconds, cpu = max(arrived.values(), default=began) - began, cpu_seconds(pids) - before
+        took = [arrived[key] - sent for key, sent in report.sent.items() if key in arrived]
+        drained = BACKLOG[size] / seconds
+        missing = BACKLOG[size] + len(report.sent) - len(arrived)
+        what = f"a backlog of {BACKLOG[size]:,}, delivered"
+        lost = f", {missing} MISSING" if missing else ""
+        if size == LARGE:
+            self.rows.append(Row(what, f"{drained:,.0f}/s{lost}", ">= 1,000/s", drained >= 1000 and not missing))
+            self.rows.append(Row("memory meanwhile", f"{memory:.0f} MB", "< 120 MB", memory < 120))
+            self.rows.append(Row("new calls meanwhile, post to arrival", spread(took), "p99 < 1 s", p99(took) < 1))
+        return cpu / max(1, len(arrived))
+
+    def _cost_of_a_post(self, bridge: BridgeProcess) -> float:
+        """CPU seconds from the post to the end of its delivery."""
+        pids = family(bridge.pid)
+        before = cpu_seconds(pids)
+        report, _ = self._load(Order(bridge.port, INTAKE, 16, self.plan.saturated))
+        eventually(lambda: _waiting(bridge) == 0, "the end of the backlog", within=120)
+        return (cpu_seconds(pids) - before) / len(report.latencies)
 
     def _rest(self, bridge: BridgeProcess, what: str, *, goal: bool = False) -> None:
         time.sleep(1)
@@ -208,52 +308,58 @@ class Bench:
     def _saturate(self, bridge: BridgeProcess, name: str, sink: Sink | None = None) -> None:
         for connections in self.plan.connections:
             order = Order(bridge.port, INTAKE, connections, self.plan.saturated)
-            report, cpu = self._load(order, bridge.pid, sink)
-            meanwhile = f", {len(sink.collect()) / report.seconds:,.0f} delivered/s meanwhile" if sink else ""
-            ratio = f" ({_rate(report) / self.ceiling[connections]:.0%} of the trivial one)"
-            is_goal = connections == 16
-            self.rows.append(
-                Row(
-                    f"{WORDS[name]}, {connections} connections",
-                    _throughput(report) + ratio + meanwhile,
-                    ">= 1,500/s" if is_goal else "",
-                    _rate(report) >= 1500 and not report.refused if is_goal else None,
-                    cpu,
-                )
-            )
-        if sink:
             began = time.monotonic()
-            left = self._settle(sink)
-            seconds = time.monotonic() - began - 0.5
-            self.rows.append(Row("the backlog of that, delivered afterwards", f"{left:,} in {seconds:.1f} s"))
+            report, cpu = self._load(order, bridge.pid, sink)
+            found, is_goal = throughput(report), connections == 16
+            goal, reached = (">= 1,500/s", rate(report) >= 1500 and not report.refused) if is_goal else ("", None)
+            self.rows.append(Row(f"{WORDS[name]}, {connections} connections", found, goal, reached, cpu))
+            if not sink:
+                self._compare(f"{WORDS[name]}, {connections} connections", rate(report), connections)
+                continue
+            arrived = sink.collect()
+            meanwhile = len(arrived) / report.seconds
+            eventually(lambda: _waiting(bridge) == 0, "the end of the backlog", within=120)
+            arrived |= sink.collect()
+            sustained = len(report.latencies) / (max(arrived.values(), default=began) - began)
+            result = f"{sustained:,.0f}/s ({meanwhile:,.0f}/s while posts come in): {sustained / self.by_hand:.2f} x"
+            what = f"from the first post to the last arrival, {connections} connections"
+            self.rows.append(Row(what, result, ">= 1.0 x by hand", sustained >= self.by_hand))
 
-    def _acknowledge(self, bridge: BridgeProcess, rate: int, sink: Sink | None) -> None:
-        order = Order(bridge.port, INTAKE, 32, self.plan.paced, rate)
+    def _compare(self, what: str, found: float, connections: int) -> None:
+        ratio = found / self.ceiling[connections]
+        self.rows.append(Row(f"{what}: the trivial one", f"{ratio:.2f} x", ">= 0.5 x", ratio >= 0.5))
+        if connections == 16:
+            ratio = found / self.by_hand
+            self.rows.append(Row(f"{what}: by hand", f"{ratio:.2f} x", ">= 1.8 x", ratio >= 1.8))
+
+    def _acknowledge(self, bridge: BridgeProcess, pace: int, sink: Sink | None) -> None:
+        order = Order(bridge.port, INTAKE, 32, self.plan.paced, pace)
         report, cpu = self._load(order, bridge.pid, sink)
         config = WORDS["webhook" if sink else "alone"]
-        goal, reached = ("p99 < 20 ms", _p99(report.latencies) < 0.020) if rate == 200 else ("", None)
-        late = f" (load late by p99 {_p99(report.late) * 1000:.1f} ms)"
+        goal, reached = ("p99 < 20 ms", p99(report.latencies) < 0.020) if pace == 200 else ("", None)
+        late = f" (load late by p99 {p99(report.late) * 1000:.1f} ms)"
         self.rows.append(
-            Row(f"acknowledged at {rate}/s, {config}", _spread(report.latencies) + late, goal, reached, cpu)
+            Row(f"acknowledged at {pace}/s, {config}", spread(report.latencies) + late, goal, reached, cpu)
         )
         if sink:
-            self._arrive(rate, report, sink)
+            self._arrive(pace, report, sink)
 
-    def _arrive(self, rate: int, report: Report, sink: Sink) -> None:
+    def _arrive(self, pace: int, report: Report, sink: Sink) -> None:
+        took, missing = self._arrivals(report, sink)
+        limit, what = 0.025 if pace == 50 else 0.050, f"post to arrival at {pace}/s"
+        reached = p99(took) < limit and not missing
+        self.rows.append(Row(what, spread(took) + missing, f"p99 < {limit * 1000:.0f} ms", reached))
+        ratio = p99(took) / self.by_hand_arrival[pace]
+        self.rows.append(Row(f"{what}: by hand", f"{ratio:.1f} x", "p99 <= 4 x", ratio <= 4))
+
+    def _arrivals(self, report: Report, sink: Sink) -> tuple[list[float], str]:
+        """How long each took to arrive, and in words how many did not within 10 seconds."""
         arrived: dict[str, float] = {}
         with suppress(AssertionError):  # what is missing is shown in the table
             eventually(lambda: arrived.update(sink.collect()) or len(arrived) >= len(report.sent), within=10)
         took = [arrived[key] - sent for key, sent in report.sent.items() if key in arrived]
-        limit = 0.025 if rate == 50 else 0.050
         missing = len(report.sent) - len(took)
-        self.rows.append(
-            Row(
-                f"post to arrival at {rate}/s",
-                _spread(took) + (f", {missing} MISSING" if missing else ""),
-                f"p99 < {limit * 1000:.0f} ms",
-                _p99(took) < limit and not missing,
-            )
-        )
+        return took, f", {missing} MISSING" if missing else ""
 
     def _cross_check(self, bridge: BridgeProcess) -> None:
         """The same by another load generator: what wrk finds should be near."""
@@ -264,8 +370,8 @@ class Bench:
             check=False,
         )
         found = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("Requests/sec:")]
-        rate = f"{float(found[0]):,.0f}/s" if found else "failed"
-        self.rows.append(Row("no connector, 16 connections, by wrk", rate))
+        result = f"{float(found[0]):,.0f}/s" if found else "failed"
+        self.rows.append(Row("no connector, 16 connections, by wrk", result))
 
     def _load(self, order: Order, server: int | None = None, sink: Sink | None = None) -> tuple[Report, str]:
         """Run the load; returns its report and who used how much CPU meanwhile, in words."""
@@ -300,6 +406,18 @@ def _ceiling() -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
+def _by_hand(way: str, url: str, workers: int) -> Iterator[tuple[int, int]]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, HERE / "byhand.py", way, str(port), url, str(workers)])
+    try:
+        eventually(lambda: _is_ready(port), "the start of the handler written by hand")
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
 def _sink() -> Iterator[Sink]:
     with subprocess.Popen(
         [sys.executable, HERE / "sink.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -319,70 +437,43 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
+def _waiting(bridge: BridgeProcess) -> int:
+    """How many deliveries wait."""
+    with closing(sqlite3.connect(bridge.database)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM deliveries WHERE state = 'pending'").fetchone()
+    return int(count)
+
+
 def _ended(call: object) -> Delivery:
     """The end of a call, as a connector gets it."""
     event = sample_event("call.missed", id=f"{call}-1111-2222")
     return Delivery(id=f"dlv_{call}", connector="call_log", target="", attempt=1, event=event)
 
 
-# --- numbers in words ---------------------------------------------------------------------------------------------
-
-
-def _rate(report: Report) -> float:
-    return len(report.latencies) / report.seconds
-
-
-def _p99(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else float("inf")
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    if not seconds:
-        return "nothing"
-    p50, p99, most = (value * 1000 for value in (statistics.median(seconds), _p99(seconds), max(seconds)))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {most:.0f} ms"
-
-
-def _throughput(report: Report) -> str:
-    refused = f", {report.refused} REFUSED" if report.refused else ""
-    return f"{_rate(report):,.0f}/s, {_spread(report.latencies)}{refused}"
-
-
-def _print(rows: Sequence[Row], seconds: float) -> None:
-    caption = "CPU: the server's time for each post; share of a core of server / load / receiver"
-    table = Table(title=f"{_machine()}; {seconds:.0f} s", caption=caption)
-    for column in ("measured", "goal", "result", "", "CPU"):
-        table.add_column(column)
-    for row in rows:
-        verdict = {None: "", True: "[green]reached[/]", False: "[red]missed[/]"}[row.reached]
-        table.add_row(row.what, row.goal, row.result, verdict, row.cpu)
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
-
-
-def _machine() -> str:
-    cores = len(os.sched_getaffinity(0))
-    return f"Python {platform.python_version()}, Linux {platform.release()}, server and load on {cores} cores"
-
-
 def main() -> None:
     """Measure everything, print the table."""
     arguments = argparse.ArgumentParser(description="Measure the bridge.")
-    arguments.add_argument("--quick", action="store_true", help="shorter phases: under 30 seconds, less exact")
+    arguments.add_argument(
+        "--quick", action="store_true", help="under a minute, less exact, no grown store"
+    )
     arguments.add_argument("--folder", default="/var/tmp", help="where the stores are made: on a real disk")
     chosen = arguments.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # the children inherit it
     began = time.monotonic()
-    quick = Plan(saturated=1.2, paced=2, idle=1, connections=(16,))
-    plan = quick if chosen.quick else Plan(saturated=4, paced=6, idle=5, connections=(16, 64), cross_check=True)
+    quick = Plan(saturated=1.2, paced=2, idle=1, connections=(16,), quiet=2)
+    whole = Plan(saturated=4, paced=6, idle=5, connections=(16, 64), quiet=60, cross_check=True, growth=True)
+    plan = quick if chosen.quick else whole
     with tempfile.TemporaryDirectory(prefix="callbridge-bench-", dir=chosen.folder) as folder:
         bench = Bench(Path(folder), plan)
         bench.measure_disk()
         bench.measure_ceiling()
+        bench.measure_by_hand()
         bench.measure_without_connectors()
         bench.measure_with_a_webhook()
+        if plan.growth:
+            bench.measure_growth()
         bench.measure_a_csv_file()
-    _print(bench.rows, time.monotonic() - began)
+    print_table(bench.rows, time.monotonic() - began)
 
 
 if __name__ == "__main__":
