@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import http.cookiejar
 import importlib.metadata
 import logging
 import math
@@ -84,9 +83,10 @@ class HttpResponse:
         Raises `TemporaryFailure` for 408, 425, 429 and 5xx (with the seconds of `Retry-After`), `Misconfigured` for 401
         and 403, `TargetGone` for 410, and `PermanentFailure` for the rest, redirects among them.
         """
-        status, answer = self.status, self.text
+        status = self.status
         if 200 <= status <= 299:
             return
+        answer = self.text
         said = f"the server answered {_phrase(status)}"
         if status in (408, 425, 429) or status >= 500:
             raise TemporaryFailure(said, retry_after=self._retry_after(), status=status, answer=answer)
@@ -135,13 +135,25 @@ def _date(value: str) -> datetime | None:
 _BAD_ADDRESS = "the address cannot be used; it looks like https://host/path"
 
 
+@functools.lru_cache(maxsize=256)  # to read an address takes longer than all the rest, and it is the same each time
+def _addressed(method: str, url: str) -> requests.PreparedRequest:
+    """A request to `url` without content; its headers are what the URL itself says: user and password."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.prepare_url(url, None)
+    request.prepare_headers(None)
+    request.prepare_auth(None, url)
+    return request
+
+
 def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.PreparedRequest:
     """The request as it will be sent. Raises `Misconfigured`, in words that hold no secret, where there is none."""
-    request = requests.PreparedRequest()
     try:
         for name, value in headers.items():
             name.encode("ascii"), value.encode("latin-1")
-        request.prepare(method, url, headers=headers, data=body)
+        request = _addressed(method, url).copy()
+        request.prepare_headers({**headers, **request.headers})
+        request.prepare_body(body, None)
     except (UnicodeEncodeError, requests.exceptions.InvalidHeader):
         raise Misconfigured("a header cannot be sent: names are ASCII, values Latin-1 without line breaks") from None
     except ValueError:
@@ -185,11 +197,6 @@ def _causes(fault: BaseException | None) -> Iterator[BaseException]:
 # --- the client ---------------------------------------------------------------------------------------------------
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow nothing. (allow_redirects=False would still read the whole answer, however long.)"""
-
-
 class HttpClient:
     """An HTTP client that keeps connections alive and gives every exchange an overall deadline.
 
@@ -217,11 +224,9 @@ class HttpClient:
         # urllib3 logs whole URLs, and their paths and queries may be secrets.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self._timeout = timeout
-        self._session = _Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, Adapter(pool_maxsize=connections))
+        # Without a session: there are no cookies to keep and no redirects to follow, and nothing of the environment
+        # counts.
+        self._adapter = Adapter(pool_maxsize=connections)
 
     def __enter__(self) -> Self:
         return self
@@ -231,7 +236,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._session.close()
+        self._adapter.close()
 
     def with_timeout(self, seconds: float, connections: int = 4) -> HttpClient:
         """Another client that may reach the same, with a timeout of its own."""
@@ -297,7 +302,7 @@ class HttpClient:
         token = current.set(Exchange(time.monotonic() + seconds, self.dialled(url)))
         try:
             return self._answer(request, limit)
-        except (LocationValueError, requests.exceptions.InvalidSchema):
+        except (LocationValueError, requests.exceptions.InvalidURL):
             raise Misconfigured(_BAD_ADDRESS) from None
         except _NETWORK_FAULTS as fault:
             # Failure policy: what is wrong between here and the server may pass, so it is temporary. What requests says
@@ -317,7 +322,7 @@ class HttpClient:
 
     def _send(self, request: requests.PreparedRequest, seconds: float, limit: int) -> HttpResponse:
         # Leaving the block closes the connection, unless the answer was read to its end and it is back in the pool.
-        with self._session.send(request, stream=True, timeout=seconds, proxies=self._proxies) as answer:
+        with self._adapter.send(request, stream=True, timeout=seconds, proxies=self._proxies) as answer:
             body = answer.raw.read(limit + 1, decode_content=True)
             return HttpResponse(answer.status_code, answer.headers, body[:limit])
 
