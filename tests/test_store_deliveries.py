@@ -272,7 +272,7 @@ def test_a_late_release_does_not_take_the_lease_from_its_successor(store: Rig) -
     (stale,) = claim(store, token="stopped/1/2/3")
     store.clock.passed += 60
     (fresh,) = claim(store)
-    store.store.release([stale])
+    store.give_back([stale])
 
     assert store.rows()[0]["lease"] == fresh.lease
     assert claim(store) == []
@@ -280,7 +280,7 @@ def test_a_late_release_does_not_take_the_lease_from_its_successor(store: Rig) -
 
 def test_what_is_released_is_due_at_once_and_has_lost_no_attempt(store: Rig) -> None:
     store.miss("1")
-    store.store.release(claim(store))
+    store.give_back(claim(store))
 
     assert [(one.attempts, one.step) for one in claim(store)] == [(0, 0)]
 

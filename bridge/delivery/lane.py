@@ -23,7 +23,7 @@ from bridge.hookspecs import Outcome
 from bridge.masking import mask_event
 from bridge.model import Contact, Delivery, Event
 from bridge.plugins import LoadedConnector
-from bridge.store import Claim, Ending, Store
+from bridge.store import Claim, Concluded, Ending, Store
 
 HANG_GRACE = 5.0
 """Seconds a call may run past its timeout before its thread is given up."""
@@ -33,6 +33,8 @@ MOST_ABANDONED = 16
 """Threads a connector may leave hanging before it gets no more."""
 AHEAD_SECONDS = 0.2
 """A lane claims of its backlog what it gets through in so long, so that a fast one need not ask for each single one."""
+UNRECORDED = 8
+"""Calls for each thread that may be under way or not yet recorded: so many are repeated after a crash at most."""
 MOST_AHEAD = 32
 """Calls for each thread that are claimed ahead at most; two in any case."""
 
@@ -87,6 +89,7 @@ class Lane:
         self.lease_seconds = 2 * (self.policy.timeout + HANG_GRACE) + LEASE_MARGIN
         self.completions = 0
         self._kind = connector.kind
+        self._most_runs = UNRECORDED * self.policy.concurrency
         # What takes one call at a time gets no other while one hangs.
         self._most_abandoned = MOST_ABANDONED if self._kind is None or self._kind.threadsafe else 1
         self._deliver = deliver
@@ -236,7 +239,7 @@ class Lane:
         """The next deliveries to try, as a run; None when the lane stops."""
         while True:
             with self._changed:
-                while not self._fresh and not self._backlog:
+                while not (self._fresh or self._backlog) or len(self._runs) >= self._most_runs:
                     if self._stopping:
                         self._threads -= 1
                         return None
@@ -359,7 +362,26 @@ class Lane:
         ]
         for ending in endings:
             self._observe(self.name, ending.attempt.outcome if ending.attempt else ending.state, seconds)
-        self._record(endings, run)
+        if len(endings) == 1 and endings[0].state == "delivered":
+            self._record_later(endings[0], run)
+        else:
+            self._record(endings, run)  # what a failure means has to be known before the next is tried
+
+    def _record_later(self, ending: Ending, run: _Run) -> None:
+        """Record a success while the next is delivered: many of them share a commit then."""
+
+        def conclude(said: Concluded | Exception) -> None:
+            if isinstance(said, Concluded):
+                self.learn(said.health)
+                self._end_run(run, said.told, None)
+                return
+            try:
+                threading.Thread(target=self._record, args=([ending], run), daemon=True).start()
+            except RuntimeError:
+                self._log.exception("an outcome could not be recorded, the delivery will be repeated")
+                self._end_run(run, frozenset(), None)
+
+        self._store.conclude_later(ending, conclude, LEASE_MARGIN / 2)
 
     def _record(self, endings: Sequence[Ending], run: _Run | None = None) -> None:
         # Failure policy: while the store cannot take the outcome, try again until the lease is over. After that it is
@@ -381,20 +403,23 @@ class Lane:
             except Exception:  # noqa: BLE001  # as above: the lease ends by itself
                 self._log.exception("an outcome could not be recorded, the delivery will be repeated")
                 break
+        retries = [ending.due_at for ending in endings if ending.state == "pending"]
+        self._end_run(run, told, min(retries, default=None))
+
+    def _end_run(self, run: _Run | None, told: frozenset[Place], retry_at: float | None) -> None:
         with self._changed:
             self.completions += 1
             if run is not None:
                 self._runs.discard(run)
             self._changed.notify_all()
-        retries = [ending.due_at for ending in endings if ending.state == "pending"]
-        self._on_done(self, told, min(retries, default=None))
+        self._on_done(self, told, retry_at)
 
     def _release(self, claims: Sequence[Claim]) -> None:
-        if claims:
-            try:
-                self._store.release(claims)
-            except StoreError as error:
-                self._log.warning("claims could not be given back, their leases end by themselves: %s", error)
+        def tell(said: Exception | None) -> None:
+            if said is not None:
+                self._log.warning("a claim could not be given back, its lease ends by itself: %s", said)
+
+        self._store.release(claims, tell)
 
 
 def _with_contact(event: Event, contact: Contact | None) -> Event:

@@ -40,6 +40,8 @@ from bridge.store.writer import Work, Writer
 
 INTAKE_TIMEOUT = 10.0
 """Seconds a post waits for its commit before it is answered 503: longer than another program's usual write lock."""
+RELEASE_TIMEOUT = 10.0
+"""Seconds after which a claim that cannot be given back is left to the end of its lease."""
 GIVE_WAY_SECONDS = 0.1
 """Seconds a delivery waits at most for a crowd of posts: it comes late then, but it does not stand still."""
 
@@ -106,11 +108,16 @@ class Store:
         jobs = [self._writer.submit(self._outcomes.conclude, ending) for ending in endings]
         return [cast(Concluded, job.result()) for job in jobs]
 
-    def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back untried."""
+    def conclude_later(self, ending: Ending, then: Callable[[Concluded | Exception], None], timeout: float) -> None:
+        """Write how a delivery ended without waiting for it: `then` is told, or within `timeout` seconds why it is not
+        written. It must not wait for the store."""
+        self._writer.promise(self._outcomes.conclude, ending, then, timeout)
+
+    def release(self, claims: Sequence[Claim], then: Callable[[Exception | None], None]) -> None:
+        """Give claims back untried, without waiting for it; `then` is told of each in the same way."""
         now = self._clock()
-        for job in [self._writer.submit(release, (one, now)) for one in claims]:
-            job.result()
+        for one in claims:
+            self._writer.promise(release, (one, now), then, RELEASE_TIMEOUT)
 
     def settle_targets(self, connector: str, targets: Sequence[str]) -> None:
         """Owe what waits for a connector to the targets it has now."""

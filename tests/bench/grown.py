@@ -9,12 +9,12 @@ from pathlib import Path
 
 EVENTS_OF_A_CALL = 3
 _NUMBERS = "WITH RECURSIVE n(i) AS (VALUES (:first) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :end)"
-_KEY = """'["bulutsantralim", "101", "grown-' || i / :each || '"]'"""
+_KEY = """'["bulutsantralim", "101", "grown-' || (i / :each) || '"]'"""
 _EVENT = "printf('evt_%016x%012x', :at, i)"
 _DELIVERY = "printf('dlv_%016x%012x', :at, i)"
 _CALLS = f"""
 {_NUMBERS} INSERT INTO calls
-    SELECT {_KEY}, source, tenant, 'grown-' || i / :each, record, call, state, events, :then, :then, outside_party
+    SELECT {_KEY}, source, tenant, 'grown-' || (i / :each), record, call, state, events, :then, :then, outside_party
     FROM n, (SELECT * FROM calls WHERE state != 'ringing' LIMIT 1) WHERE i % :each = 0
 """
 _EVENTS = f"""
@@ -24,7 +24,7 @@ _EVENTS = f"""
 _DELIVERIES = f"""
 {_NUMBERS} INSERT INTO deliveries (id, event_id, event_type, call_key, call_id, position, connector, target, state,
                                    attempts, step, due_at, fresh_from, finished_at)
-    SELECT {_DELIVERY}, {_EVENT}, 'call.ringing', {_KEY}, 'grown-' || i / :each, i % :each, 'sink', '', :state,
+    SELECT {_DELIVERY}, {_EVENT}, 'call.ringing', {_KEY}, 'grown-' || (i / :each), i % :each, 'sink', '', :state,
            :state = 'delivered', 0, :then, :then, iif(:state = 'delivered', :then, NULL) FROM n
 """
 _ATTEMPTS = f"""

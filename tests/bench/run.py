@@ -453,9 +453,7 @@ def _ended(call: object) -> Delivery:
 def main() -> None:
     """Measure everything, print the table."""
     arguments = argparse.ArgumentParser(description="Measure the bridge.")
-    arguments.add_argument(
-        "--quick", action="store_true", help="under a minute, less exact, no grown store"
-    )
+    arguments.add_argument("--quick", action="store_true", help="under a minute, less exact, no grown store")
     arguments.add_argument("--folder", default="/var/tmp", help="where the stores are made: on a real disk")
     chosen = arguments.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # the children inherit it

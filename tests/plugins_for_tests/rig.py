@@ -31,7 +31,7 @@ from bridge.plugins import LoadedConnector
 from bridge.routing import Router
 from bridge.settings import ConnectorSettings
 from bridge.silence import SilenceWatch
-from bridge.store import Accepted, Database, Store, schema
+from bridge.store import Accepted, Claim, Database, Store, schema
 from bridge.store.leases import new_token
 from bridge.store.outcomes import change_health
 from bridge.store.replay import replay_dead, replay_ids
@@ -223,6 +223,12 @@ class Rig:
             raise answer
         return answer
 
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        """Give claims back untried, and wait until that is written."""
+        told: SimpleQueue[Exception | None] = SimpleQueue()
+        self.store.release(claims, told.put)
+        assert [told.get(timeout=20) for _ in claims] == [None] * len(claims)
+
     def miss(self, *call_ids: str) -> None:
         """Missed calls."""
         for call_id in call_ids or ("1",):
@@ -263,6 +269,10 @@ class Rig:
         """The deliveries of a connector, in the order they were owed."""
         table = schema.deliveries
         return self.select(select(table).where(table.c.connector == name).order_by(text("rowid")))
+
+    def rows_at_rest(self, name: str = "chat") -> list[RowMapping]:
+        """The same, once nothing is leased any more."""
+        return eventually(lambda: [] if any(row["lease"] for row in self.rows(name)) else self.rows(name))
 
     def states(self, name: str = "chat") -> list[str]:
         """The states of a connector's deliveries."""
