@@ -213,17 +213,31 @@ def find_faults(settings: Settings) -> list[Fault]:
     return examine_plugins(settings).faults
 
 
+def load_kind(kind: ConnectorKind, name: str, table: Mapping[str, Any], services: Services | None = None) -> Plugins:
+    """A connector of a kind that need not be installed, loaded as a bridge does it; `table` holds its keys in the
+    config. For the test kit. Raises SettingsError where the core's keys are wrong."""
+    settings = Settings.model_validate({"connectors": {name: {"kind": kind.name, "on": ["*"], **table}}})
+    loader = _Loader(settings, services, {})
+    loader.plugins.connectors[name] = loader.load_connector(name, settings.connectors[name], kind)
+    return loader.plugins
+
+
 def load_source_kind(name: str) -> SourceKind:
     """The source kind of that name. Raises PluginError."""
     return _Loader(Settings()).kind(SourceKind, "bridge_sources", "source", name)
 
 
 class _Loader:
-    def __init__(self, settings: Settings, services: Services | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        services: Services | None = None,
+        found: Mapping[str, tuple[EntryPoint, Installed]] | None = None,
+    ) -> None:
         self._settings = settings
         self._services = services or Services(MemoryHistory(), lambda _: MemoryFeed(), NobodyKnows())
         self._http = _http_client(settings)
-        self._found = find_installed()
+        self._found = find_installed() if found is None else found
         self._modules = _new_manager()
         self._broken: dict[str, str] = {}
         self._known_as: dict[str, str] = {}  # a module that brings several kinds is registered once, under the first
@@ -242,11 +256,13 @@ class _Loader:
             return
         self.plugins.sources[name] = LoadedSource(name, settings, source)
 
-    def load_connector(self, name: str, settings: ConnectorSettings) -> LoadedConnector:
+    def load_connector(
+        self, name: str, settings: ConnectorSettings, kind: ConnectorKind | None = None
+    ) -> LoadedConnector:
         path = f"connectors.{name}"
-        loaded = LoadedConnector(name, settings)
+        loaded = LoadedConnector(name, settings, kind)
         try:
-            kind = self.kind(ConnectorKind, "bridge_connectors", "connector", settings.kind)
+            kind = kind or self.kind(ConnectorKind, "bridge_connectors", "connector", settings.kind)
             loaded = LoadedConnector(name, settings, kind)
             options = read_options(kind.settings, settings.options, path)
             self.plugins.secrets |= secrets_of(options)

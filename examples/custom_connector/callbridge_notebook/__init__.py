@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bridge import ConnectorContext, ConnectorKind, Delivery, Misconfigured, Receipt, hookimpl
+from bridge import ConnectorContext, ConnectorKind, Delivery, Misconfigured, Receipt, TemporaryFailure, hookimpl
 
 
 class NotebookSettings(BaseModel):
@@ -17,25 +17,32 @@ class NotebookSettings(BaseModel):
 
 
 class Notebook:
-    """Appends to one file."""
+    """Appends to one file, which no event is written to twice."""
 
     def __init__(self, settings: NotebookSettings, _context: ConnectorContext) -> None:
         self._path = settings.path
 
     @hookimpl
     def bridge_deliver(self, delivery: Delivery) -> Receipt:
-        """Write the line. Whatever else goes wrong, such as a full disk, is tried again."""
+        """Write the line, unless an earlier try has written it before it could say so."""
         event = delivery.event
         who = event.call.caller.display if event.call else "callbridge"
+        line = f"{event.timestamp:%Y-%m-%d %H:%M:%S} {event.type} {who!r} {event.id}\n"
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(f"{event.timestamp:%Y-%m-%d %H:%M:%S} {event.type} {who!r} {event.id}\n")
-        except (FileNotFoundError, PermissionError) as error:
+            with self._path.open("a+", encoding="utf-8") as file:
+                file.seek(0)
+                if line not in file:
+                    file.write(line)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
             raise Misconfigured(f"cannot write {self._path}: mend `path`") from error
+        except OSError as error:
+            raise TemporaryFailure(f"cannot write {self._path}: {error.strerror}") from error
         return Receipt(text=str(self._path))
 
 
 @hookimpl
 def bridge_connectors() -> Iterable[ConnectorKind]:
     """The kind `notebook`."""
-    return [ConnectorKind(name="notebook", create=Notebook, settings=NotebookSettings, threadsafe=False)]
+    return [
+        ConnectorKind(name="notebook", create=Notebook, settings=NotebookSettings, threadsafe=False, idempotent=True)
+    ]

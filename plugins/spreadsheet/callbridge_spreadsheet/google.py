@@ -7,7 +7,7 @@ that it is all there or nothing of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -28,6 +28,7 @@ from callbridge_spreadsheet.columns import Row, Value
 from callbridge_spreadsheet.harmless import text
 from callbridge_spreadsheet.layout import Key, Layout, arrange
 from callbridge_spreadsheet.settings import SpreadsheetSettings
+from callbridge_spreadsheet.transport import Transport
 
 GOOGLE = "https://sheets.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
@@ -47,8 +48,8 @@ class GoogleSheet:
         self._columns = columns
         self._locale = context.locale
         self._timeout = context.timeout
-        self._guard = context.http.guard
-        self._http: _DeadlineClient | None = None
+        self._transport = Transport(context.http)
+        self._http: _Client | None = None
 
     def place(self, _at: datetime) -> str:
         """The spreadsheet, the same for all calls."""
@@ -75,8 +76,8 @@ class GoogleSheet:
 
     def _open(self) -> gspread.Worksheet:
         if self._http is None:
-            self._http = _DeadlineClient(self._settings, self._guard)
-        self._http.deadline = time.monotonic() + self._timeout
+            self._http = _Client(self._settings, self._transport)
+        self._transport.deadline = time.monotonic() + self._timeout
         named = self._settings.spreadsheet or ""
         key = gspread.utils.extract_id_from_url(named) if "://" in named else named
         spreadsheet = gspread.Spreadsheet(self._http, {"id": key})
@@ -113,8 +114,6 @@ class GoogleSheet:
             raise Misconfigured("`spreadsheet` is no URL of a Google spreadsheet, nor the id of one") from error
         except GoogleAuthError as error:
             raise _refused(error) from error
-        except requests.RequestException as error:
-            raise TemporaryFailure(f"Google cannot be reached ({type(error).__name__})") from error
 
     def _sorted(self, error: APIError) -> DeliveryFailure:
         status, answer = error.response.status_code, str(error.error.get("message", ""))
@@ -134,13 +133,10 @@ class GoogleSheet:
         return Misconfigured(advice, **record)
 
 
-class _DeadlineClient(HTTPClient):
-    """gspread's client, signed in as a service account, for requests that end by a `deadline` (`time.monotonic`).
+class _Client(HTTPClient):
+    """gspread's client, signed in as a service account."""
 
-    `guard` binds its sessions to what the config lets connectors reach.
-    """
-
-    def __init__(self, settings: SpreadsheetSettings, guard: Callable[[requests.Session], None]) -> None:
+    def __init__(self, settings: SpreadsheetSettings, transport: Transport) -> None:
         try:
             credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]  # google-auth's
                 str(settings.credentials), scopes=[SCOPE]
@@ -148,24 +144,24 @@ class _DeadlineClient(HTTPClient):
         except (OSError, ValueError, GoogleAuthError) as error:
             # What is wrong is not shown: it may quote the key.
             raise Misconfigured(f"{settings.credentials} is no key of a service account: make a new one") from error
-        for_tokens = requests.Session()
-        session = AuthorizedSession(credentials, auth_request=Request(for_tokens))  # type: ignore[no-untyped-call]  # google-auth's
-        guard(for_tokens)
-        guard(session)
+        sign_in = requests.Session()
+        session = AuthorizedSession(credentials, auth_request=Request(sign_in))  # type: ignore[no-untyped-call]  # its
+        for one in (sign_in, session):
+            one.trust_env = False
+            one.mount("http://", transport)
+            one.mount("https://", transport)
         super().__init__(credentials, session)
         self.account: str = credentials.service_account_email
-        self.deadline = 0.0
         self._api = settings.api_url.get_secret_value().rstrip("/")
 
     def request(self, method: str, endpoint: str, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request to where the API is, within what is left of the time."""
-        self.set_timeout(max(0.1, self.deadline - time.monotonic()))
+        """Send a request to where the API is."""
         return super().request(method, self._api + endpoint.removeprefix(GOOGLE), *arguments, **options)
 
 
 def _refused(error: GoogleAuthError) -> DeliveryFailure:
-    if error.retryable or type(error).__name__ == "TransportError":
-        return TemporaryFailure(f"Google cannot be asked for a token ({type(error).__name__})")
+    if error.retryable:
+        return TemporaryFailure(f"Google gives no token now ({type(error).__name__})")
     return Misconfigured("Google does not accept the service account: make a new key, name it in `credentials`")
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import callbridge_spreadsheet
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from openpyxl.utils import column_index_from_string
 
-from bridge import Delivery, DeliveryFailure, Misconfigured, Receipt, TemporaryFailure
-from bridge.testing import Answer, Arrival, RecordingSink, recording_sink
+from bridge import Delivery, DeliveryFailure, Event, Misconfigured, Receipt, TemporaryFailure
+from bridge.testing import Answer, Arrival, ConnectorContract, Place, RecordingSink, recording_sink
 
 Ended = Callable[..., Delivery]
 Connect = Callable[..., Any]
@@ -330,3 +331,34 @@ def test_the_check_reads_and_writes_nothing(log: Any, ended: Ended, google: Goog
 
     assert log.connector.bridge_check() == '"Calls" of the spreadsheet "Call log" has 1 calls'
     assert len(google.requests("POST")) == posts
+
+
+class TestContract(ConnectorContract):
+    """What the core relies on, with Google's answers in the place of plain ones."""
+
+    (kind,) = callbridge_spreadsheet.bridge_connectors()
+    # To Google every refusal means that the sheet, its address or the key must be mended, and no row is at fault.
+    failures = ConnectorContract.failures | dict.fromkeys(["400", "404", "410"], Misconfigured)
+
+    @pytest.fixture(autouse=True)
+    def _with_key(self, private_key: str) -> None:
+        self._key = private_key
+
+    def settings(self, place: Place) -> dict[str, object]:
+        credentials = place.folder / "key.json"
+        key = {"type": "service_account", "client_email": "bridge@example.iam", "token_uri": f"{place.url}/token"}
+        credentials.write_text(json.dumps({**key, "private_key": self._key}))
+        target = {"target": "google", "spreadsheet": SPREADSHEET, "credentials": str(credentials), "every": "0"}
+        return {**target, "api_url": place.url}
+
+    def prepare(self, place: Place) -> None:
+        self._google = Google(place.sink)
+
+    def bring_about(self, what: str, place: Place) -> None:
+        super().bring_about(what, place)
+        if what not in ("refused", "black hole"):
+            self._google.failure = place.sink._answer(Arrival(0, "POST", "/", {}, b""))
+            place.sink.answer_with(self._google._answer)
+
+    def copies(self, event: Event, place: Place) -> int:
+        return len(self._google.values) - 1

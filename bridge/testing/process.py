@@ -1,0 +1,167 @@
+"""A real bridge in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from bridge.testing.waiting import PATIENCE, eventually
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class BridgeProcess:
+    """A real bridge: `callbridge serve` in a process of its own, with its config and store in `folder`.
+
+    `config` is TOML without [server] and [store], which are made here (`server` adds keys to the former). `environ` is
+    added to the environment.
+    """
+
+    def __init__(
+        self, folder: Path, config: str, *, server: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = folder / "bridge.toml"
+        self.database = folder / "callbridge.db"
+        self.log = folder / "bridge.log"
+        self._environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("CALLBRIDGE_")},
+            **(environ or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.config.write_text(
+            f'{_before_tables(config)}\n[server]\nport = {self.port}\n{server}\n[store]\nurl = "sqlite:///{self.database}"\n'
+            f"{_tables(config)}",
+            encoding="utf-8",
+        )
+
+    def start(self, *, until_ready: bool = True) -> None:
+        """Start it, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own program
+                [sys.executable, "-m", "bridge.cli", "serve", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=self._environ,
+            )
+        if until_ready:
+            eventually(self._is_ready, f"the start of the bridge ({self.log.read_text()})")
+
+    def post(self, path: str, form: Mapping[str, str] | bytes | None = None, **options: Any) -> requests.Response:
+        """Post a form (or a raw body) to a path of the bridge."""
+        options.setdefault("timeout", PATIENCE)
+        return requests.post(f"{self.url}{path}", data=form, **options)  # noqa: S113  # there is one: see above
+
+    def get(self, path: str) -> requests.Response:
+        """Get a path of the bridge."""
+        return requests.get(f"{self.url}{path}", timeout=PATIENCE)
+
+    def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command of `callbridge` with this bridge's config, beside it."""
+        return subprocess.run(  # noqa: S603  # our own program
+            [sys.executable, "-m", "bridge.cli", *arguments, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**self._environ, **(environ or {})},
+            timeout=60,
+            check=False,
+        )
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a command prints with --json."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    @property
+    def pid(self) -> int:
+        """The process id of the main process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the main process, unless it has ended."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, within: float = 15.0) -> int:
+        """Wait for its end; returns the exit code."""
+        assert self._process is not None
+        return self._process.wait(within)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """kill -9 of the main process, and wait for it."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def close(self) -> None:
+        """Kill it, if it still runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the bridge ended: {self.log.read_text()}")
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+class StartBridge(Protocol):
+    """The fixture `start_bridge`."""
+
+    def __call__(
+        self, config: str, *, folder: Path | None = None, server: str = "", environ: Mapping[str, str] | None = None
+    ) -> BridgeProcess:
+        """Start a bridge with this config and wait until it is ready; see `BridgeProcess`.
+
+        Without a `folder` it gets a new one.
+        """
+
+
+@contextmanager
+def running_bridge(
+    folder: Path, config: str, *, server: str = "", environ: Mapping[str, str] | None = None
+) -> Iterator[BridgeProcess]:
+    """A bridge that is ready, and is killed at the end if it still runs."""
+    bridge = BridgeProcess(folder, config, server=server, environ=environ)
+    try:
+        bridge.start()
+        yield bridge
+    finally:
+        bridge.close()
+
+
+def _before_tables(config: str) -> str:
+    return config.partition("\n[")[0] if not config.lstrip().startswith("[") else ""
+
+
+def _tables(config: str) -> str:
+    return config.removeprefix(_before_tables(config))
