@@ -58,7 +58,8 @@ class NoSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What the core gives a source: its configured `name`, the zone of the PBX's stamps, the region of its numbers."""
+    """What the core gives a source: its configured `name`, the `timezone` of the PBX's stamps, the `region` (`TR`) of
+    its national numbers."""
 
     name: str
     timezone: ZoneInfo
@@ -81,7 +82,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceKind:
-    """A PBX this plugin understands. `settings` is the model of the source's own keys in `[sources.NAME]`."""
+    """A PBX this plugin understands, by its `name`, which the entry point has too.
+
+    `settings` is the model of the source's own keys in `[sources.NAME]`; `create` gets them, validated, and a
+    `SourceContext`, and raises nothing but `SettingsError`.
+    """
 
     name: str
     create: Callable[[Any, SourceContext], Source]
@@ -128,17 +133,21 @@ def no_streams(_settings: Any) -> int:
 class ConnectorKind:
     """A destination this plugin can deliver to; any number of connectors of one kind can be configured.
 
+    `name` is what `kind = "…"` in the config says; the entry point has it too. `settings` is the model of the
+    connector's own keys: an unknown key is an error, a field of a secret type is removed from logs and records.
     `create` gets the validated settings and a `ConnectorContext` and returns an object with the hooks below; it raises
     nothing but `SettingsError` and opens no connection (`bridge_start` may).
 
-    The defaults are the kind's own and can be changed per connector in the config; all times are seconds. `targets`
-    names the targets of a configured connector (no secrets in the names, stable over restarts): each gets every event,
-    and has a `concurrency`, `rate`, breaker and pause of its own. `max_batch` > 1 asks for several deliveries at once
-    (the `batch` argument of `bridge_deliver`). `rate` says how often it may be called (a batch is one call): `1/s`,
-    `1/30s`, or a function of the settings. `threadsafe = False` means one call at a time, and one target. `idempotent`
-    says that a repeated delivery is harmless. `wants_contact` makes deliveries wait (briefly) until the directories
-    have been asked who is calling. `streams` says how many long-lived answers the pages of a configured connector may
-    have under way at once: each gets a thread.
+    The defaults are the kind's own and can be changed per connector in the config; all times are seconds: `max_age`
+    after which an event is not sent any more, `timeout` for one call of `bridge_deliver`, the waits of the
+    `retry_schedule`, and `order_hold`, for which a retry that waits holds back later events of its call. `concurrency`
+    is how many calls may be under way at once (one where `threadsafe` is False, which also means one target).
+    `targets` names the targets of a configured connector (no secrets in the names, stable over restarts): each gets
+    every event, and has a `concurrency`, `rate`, breaker and pause of its own. `max_batch` > 1 asks for several
+    deliveries at once (the `batch` argument of `bridge_deliver`). `rate` says how often it may be called (a batch is
+    one call): `1/s`, `1/30s`, or a function of the settings. `idempotent` says that a repeated delivery is harmless.
+    `wants_contact` makes deliveries wait (briefly) until the directories have been asked who is calling. `streams` says
+    how many long-lived answers the pages of a configured connector may have under way at once: each gets a thread.
     """
 
     name: str
@@ -175,7 +184,7 @@ class DirectoryContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryKind:
-    """A place that knows who has a number.
+    """A place that knows who has a number; `name` is what `kind = "…"` says, `settings` the model of its own keys.
 
     `create` gets the validated settings and a `DirectoryContext` and returns an object with the hook `bridge_lookup`
     (and, if it likes, `bridge_start`, `bridge_check` and `bridge_stop`); it raises nothing but `SettingsError` and

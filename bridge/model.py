@@ -64,6 +64,7 @@ class Number(Record):
     `raw` is the text as it came (empty for a caller of whom nothing came), `e164` the number in E.164 where it is one,
     `display` what people read: the national form at home, the international one abroad, "Gizli numara" or "Withheld
     number" for a withheld one, else the raw text. Callers control `raw` and `display`: never trust them as markup.
+    `kind` is `external`, `extension`, `withheld` or `service` (`*8`, 112 from inside).
     """
 
     raw: str
@@ -73,14 +74,21 @@ class Number(Record):
 
 
 class Call(Record):
-    """What is known of a call once an event has been merged into it.
+    """What is known of a call once an event has been merged into it; None for what is not.
 
-    Times carry a zone (the PBX's). Whole seconds: `talk_seconds` from the answer to the end (0 where nobody answered,
+    `id` is the PBX's. `direction` is as seen from the office, `state` is `ringing`, `answered`, or how it ended:
+    `completed`, `missed`, `unanswered`. `caller` called `called`, in by the office's own `outside_number`, by way of
+    the `queue`. `rang` lists every extension that rang, sorted; `dialed_user` is the extension of the event at hand,
+    `connected_user` the one that took the call.
+
+    The times `started_at`, `answered_at` and `ended_at` carry a zone (the PBX's); `answered_at` is None where a machine
+    took the call and nobody did. Whole seconds: `talk_seconds` from the answer to the end (0 where nobody answered,
     None while it is not known), `wait_seconds` from the start until someone answered or, where nobody did, until the
-    end, `queue_wait_seconds` as the PBX counted them. `rang` lists every extension that rang, sorted; `dialed_user`
-    is the extension of the event at hand. `answered_at` is None where a machine took the call and nobody did.
-    `hung_up_by` is `caller`, `callee` or what the PBX said. `cause` is the PBX's name, `cause_text` its text in the
-    configured locale.
+    end, `queue_wait_seconds` as the PBX counted them.
+
+    `hung_up_by` is `caller`, `callee` or what the PBX said. `cause` is the PBX's name for why it ended, `cause_text`
+    its text in the configured locale; `failure_status` and `failure_phrase` are what the network said of a call that
+    failed. `recording_present` says whether the PBX has a recording.
     """
 
     id: str
@@ -113,7 +121,11 @@ class Call(Record):
 
 
 class Contact(Record):
-    """Who has a number, as one directory knows it. `id` is the contact's id there, `directory` the configured name."""
+    """Who has a number, as one directory knows it.
+
+    `name`, `company` and `note` are for people, `id` is the contact's id there, `directory` the configured name (set by
+    the core).
+    """
 
     name: str
     company: str | None = None
@@ -123,8 +135,12 @@ class Contact(Record):
 
 
 class CallData(Record):
-    """What an event of a call carries. `raw` is every field as it came; `received_at` is when the bridge got the
-    post."""
+    """What an event of a call carries.
+
+    `source` is the configured name of the PBX, `tenant` the customer there, where it tells; `received_at` is when the
+    bridge got the post, `call` the call as this event left it, `contact` who has the outside number (None where nobody
+    knows, or the kind does not say `wants_contact`), `raw` every field as it came.
+    """
 
     source: str
     tenant: str | None
@@ -148,7 +164,11 @@ class Trouble(Record):
 
 
 class TroubleData(Record):
-    """What an event of the bridge itself carries: no call, but a trouble."""
+    """What an event of the bridge itself carries: a `trouble`, and when it was noticed (`received_at`).
+
+    There is no `tenant`, `call` or `contact`, and the `source` is `bridge`: code that looks at those needs no case of
+    its own.
+    """
 
     source: Literal["bridge"] = "bridge"
     tenant: None = None
@@ -162,7 +182,8 @@ class Event(Record):
     """One normalized, immutable thing that happened.
 
     `id` (`evt_…`) is the same on every delivery and every try, so that a receiver can drop a repeat. `type` is one of
-    `EVENT_TYPES`. `timestamp` is when it happened by the PBX's stamps, `data.received_at` where there was none.
+    `EVENT_TYPES`. `timestamp` is when it happened by the PBX's stamps, `data.received_at` where there was none. `data`
+    is a `CallData`, or of the types `bridge.…` a `TroubleData`.
     """
 
     id: str
@@ -199,7 +220,8 @@ class Post:
     """One HTTP post of a PBX.
 
     `fields` are the form fields (or the top level of a JSON object, as text), decoded and otherwise as they came;
-    `body` is the raw body, for a PBX that posts something else. `received_at` carries a zone.
+    `body` is the raw body, for a PBX that posts something else, `content_type` the header of that name (empty where
+    there was none). `received_at` carries a zone.
     """
 
     fields: Fields
@@ -216,8 +238,10 @@ ReadingKind = Literal["ringing", "answered", "hangup", "leg_ended", "other"]
 class Facts:
     """What one post says of its call: None for what it does not say or what cannot be read.
 
-    Numbers are the PBX's text (the core normalizes them), times carry a zone, `duration` and `queue_wait` are whole
-    seconds, `cause` is the PBX's own name of why the call ended.
+    They become the fields of `Call` with these names: `direction`, `queue`, `hung_up_by`, `recording_present`,
+    `failure_status`, `failure_phrase`; the numbers `caller`, `called`, `outside_number`, `dialed_user` and
+    `connected_user` as the PBX's text (the core normalizes them); the times `started_at`, `answered_at` and `ended_at`,
+    with a zone. `duration` and `queue_wait` are whole seconds, `cause` is the PBX's own name of why the call ended.
     """
 
     direction: Direction | None = None
@@ -242,6 +266,9 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a source plugin makes of one post. It reports what it sees and what it doubts; the core decides.
+
+    `kind` is what the post tells of, `call_id` and `tenant` say of which call (the same for all of its posts), `facts`
+    what it says of it, `raw` is every field as it came.
 
     `connected` is evidence in this very post of whether a person took the call: True, False, or None where it says
     nothing. `flag` is the PBX's own word for the same, already read as "was answered". `taken_over` says that this leg
@@ -269,8 +296,9 @@ class Reading:
 class Delivery:
     """One event owed to one target of one connector.
 
-    `attempt` counts the tries from 1, over replays too. `target` is one of the kind's target names (empty where it has
-    only one). `event.id` is the same on every try.
+    `id` (`dlv_…`) is the delivery's own, `connector` the configured name, `event` what is owed. `attempt` counts the
+    tries from 1, over replays too. `target` is one of the kind's target names (empty where it has only one). `event.id`
+    is the same on every try.
     """
 
     id: str
@@ -301,7 +329,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scripted piece of office life for `callbridge simulate`: what a PBX would post, in order.
+    """A scripted piece of office life for `callbridge simulate`, by its `name`: what a PBX would post, in order.
 
     `steps` are (seconds since the step before, form fields) with stamps and ids already filled in.
     """

@@ -28,7 +28,8 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One thing that was published: `data` is what was given to `Feed.publish`, `published_at` carries a zone (UTC)."""
+    """One thing that was published, as `id`, to a `channel`: `data` is what was given to `Feed.publish`, `published_at`
+    carries a zone (UTC)."""
 
     id: int
     channel: str

@@ -6,39 +6,23 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
 
 import click
 import pytest
 
 import bridge
-from bridge import hookspecs
 from bridge.cli import main
 from bridge.errors import SettingsError
 from bridge.settings import load_settings
+from tests.api_page import PAGE, Entry, hooks, kit, page, public
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOY = ROOT / "examples" / "deploy"
-HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("bridge_"))
-METHODS = (FunctionType, classmethod, property)
-PAGES = sorted(path for pattern in ("*.md", "plugins/*/*.md", "examples/**/*.md") for path in ROOT.glob(pattern))
-
-
-def documented(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
-    """The names in a module that have a docstring; of a constant, the text below it."""
-    for node, after in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            yield prefix + node.name
-        if isinstance(node, ast.ClassDef):
-            yield from documented(node.body, f"{node.name}.")
-        if isinstance(node, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-
-
-@pytest.fixture(scope="module")
-def docstrings() -> set[str]:
-    return {name for path in (ROOT / "bridge").glob("*.py") for name in documented(ast.parse(path.read_text()).body)}
+DOCUMENTED = hooks() | public() | kit()
+PAGES = sorted(
+    path for pattern in ("*.md", "plugins/*.md", "plugins/*/*.md", "examples/**/*.md") for path in ROOT.glob(pattern)
+)
 
 
 def commands(group: click.Group, name: str = "callbridge") -> Iterator[str]:
@@ -48,24 +32,35 @@ def commands(group: click.Group, name: str = "callbridge") -> Iterator[str]:
             yield from commands(command, f"{name} {command.name}")
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_has_a_docstring_and_is_in_the_readme(hook: str, docstrings: set[str]) -> None:
-    assert hook in docstrings
+@pytest.mark.parametrize("hook", hooks())
+def test_every_hook_is_in_the_readme(hook: str) -> None:
     assert f"`{hook}`" in README
 
 
-@pytest.mark.parametrize("name", bridge.__all__)
-def test_every_public_name_has_a_docstring_and_is_in_the_readme(name: str, docstrings: set[str]) -> None:
-    assert name in docstrings
-    assert f"`{name}`" in README
+def test_the_page_of_the_api_is_made_of_the_docstrings_as_they_are() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run `python tests/api_page.py`"
 
 
-@pytest.mark.parametrize("name", [name for name in bridge.__all__ if isinstance(getattr(bridge, name), type)])
-def test_every_public_method_has_a_docstring(name: str, docstrings: set[str]) -> None:
-    attributes = vars(getattr(bridge, name)).items()
-    methods = {f"{name}.{key}" for key, value in attributes if key[0] != "_" and isinstance(value, METHODS)}
+@pytest.mark.parametrize("entry", DOCUMENTED.values(), ids=str)
+def test_every_hook_and_public_name_is_documented_and_typed_with_all_it_has(entry: Entry) -> None:
+    assert entry.doc, f"{entry.name} has no docstring"
+    for method in entry.methods:
+        assert method.doc, f"{entry.name}.{method.name} has no docstring"
+    for signature in [entry.signature, entry.init, *(method.signature for method in entry.methods)]:
+        assert is_typed(signature), signature
+    explained = f"{entry.doc} {' '.join(method.doc for method in entry.methods)}"
+    assert [one.name for one in entry.fields if not one.doc and f"`{one.name}`" not in explained] == []
 
-    assert methods - docstrings == set()
+
+def is_typed(signature: str) -> bool:
+    """Whether a function, as it is shown, says the type of each argument and of what it returns."""
+    if "->" not in signature:
+        return True
+    (function,) = ast.parse(f"def {signature.removeprefix('property ')}: ...").body
+    assert isinstance(function, ast.FunctionDef)
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return "-> ?" not in signature and all(one.annotation is not None for one in every if one is not None)
 
 
 @pytest.mark.parametrize("command", [*commands(main)])
@@ -86,7 +81,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
     }
 
-    lost = [target for target in targets if target[0] != "#" and not (page.parent / target).exists()]
+    lost = [target for target in targets if target[0] != "#" and not (page.parent / target.partition("#")[0]).exists()]
     assert lost == []
     assert [target for target in targets if target[0] == "#" and target[1:] not in anchors] == []
 

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from bridge.settings import (
     SourceSettings,
     load_settings,
 )
-from bridge.testing import BridgeProcess, eventually, recording_sink, running_bridge
+from bridge.testing import BridgeProcess, recording_sink
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,7 +48,8 @@ def block(language: str, *, holding: str) -> str:
 
 
 def configs() -> list[str]:
-    return [body for body in blocks("toml") if "[project]" not in body]
+    """The configs, but for that of a plugin which has yet to be written: see test_authoring.py."""
+    return [body for body in blocks("toml") if "telegram_notes" not in body]
 
 
 def commands() -> list[str]:
@@ -76,17 +76,6 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def callbridge(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command of the README, in a folder."""
     return run([sys.executable, "-m", "bridge.cli", *shlex.split(line)[1:]], folder)
-
-
-@pytest.fixture(scope="module")
-def notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the example's connector is installed, from a copy: building leaves traces."""
-    source = shutil.copytree(NOTEBOOK, tmp_path_factory.mktemp("source") / "notebook")
-    target = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    done = run([*pip, "--target", str(target), str(source)], target)
-    assert done.returncode == 0, done.stderr
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -169,10 +158,7 @@ def test_a_newcomer_gets_from_init_to_a_missed_call_in_slack(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("config", configs())
-def test_every_config_has_no_fault(
-    config: str, tmp_path: Path, notebook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(notebook)
+def test_every_config_has_no_fault(config: str, tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(config, "utf-8")
 
@@ -246,40 +232,3 @@ def test_every_make_target_is_there() -> None:
 
     assert {"demo", "run", "test", "check", "bench", "clean", "install"} == shown
     assert shown <= targets
-
-
-# --- a plugin -----------------------------------------------------------------------------------------------------
-
-
-def test_the_connector_is_the_one_of_the_examples() -> None:
-    shown = tomllib.loads(block("toml", holding="[project]"))
-    real = tomllib.loads((NOTEBOOK / "pyproject.toml").read_text("utf-8"))
-
-    assert blocks("python") == [(NOTEBOOK / "callbridge_notebook" / "__init__.py").read_text("utf-8")]
-    assert shown["build-system"] == real["build-system"]
-    assert shown["project"].items() <= real["project"].items()
-
-
-def test_its_own_tests_pass_once_it_is_installed(notebook: Path) -> None:
-    pytest_there = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(NOTEBOOK)]
-    done = subprocess.run(
-        pytest_there, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(notebook)}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def test_a_connector_of_somebody_else_is_installed_named_and_delivered_to(tmp_path: Path, notebook: Path) -> None:
-    config = block("toml", holding='kind = "notebook"')
-    with running_bridge(tmp_path, config, environ={"PYTHONPATH": str(notebook)}) as bridge:
-        (installed,) = [row for row in bridge.rows("plugins") if row["name"] == "notebook"]
-        assert (installed["distribution"], installed["state"]) == ("callbridge-notebook", "loaded")
-
-        assert bridge.run("simulate", "missed", "--to", f"{bridge.url}/event").returncode == 0
-        lines = eventually(lambda: _lines(tmp_path / "calls.txt", 2), "the second line")
-
-    assert [line.split()[2] for line in lines] == ["call.ringing", "call.missed"]
-
-
-def _lines(file: Path, count: int) -> list[str] | None:
-    lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    return lines if len(lines) >= count else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from bridge.cli.authoring import new_plugin
 from bridge.cli.commands import Commands
 from bridge.cli.kept import attempts, calls, deliveries, events, prune, quarantine, replay
 from bridge.cli.people import export, forget
@@ -22,7 +23,7 @@ from bridge.cli.trying import simulate
         *(serve, init, check),
         *(events, calls, deliveries, attempts, quarantine, replay, prune),
         *(backup, restore, forget, export),
-        *(plugins, connectors, whois, simulate),
+        *(plugins, connectors, whois, simulate, new_plugin),
     ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
