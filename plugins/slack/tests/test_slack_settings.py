@@ -52,7 +52,7 @@ def test_what_is_wrong_is_said_at_its_key(settings: dict[str, str], key: str, co
 
 
 def test_the_configurations_of_the_readme_are_valid() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text().replace("xoxb-…", "xoxb-1")
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
     tables = [table for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) for table in connectors(block)]
     assert len(tables) == 3
     for table in tables:
