@@ -61,8 +61,11 @@ class Interpreter:
         decision = decide(record, arrival.reading)
         merged = merge(record, arrival.reading, decision.type, digest=arrival.digest, received_at=received_at)
         call = self._describe(merged, arrival)
-        own = arrival.reading.facts.dialed_user or None
-        seen = call if call.dialed_user == own else call.model_copy(update={"dialed_user": own})
+        facts = arrival.reading.facts
+        own = {"dialed_user": facts.dialed_user or None}
+        if decision.type == CALL_ANSWERED and facts.connected_user:
+            own["connected_user"] = facts.connected_user  # of a call that is passed on, who has it now
+        seen = call.model_copy(update=own) if any(getattr(call, name) != value for name, value in own.items()) else call
         return Interpretation(
             event=self._event(arrival, decision.type, seen),
             record=merged,

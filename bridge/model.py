@@ -79,7 +79,7 @@ class Call(Record):
     `id` is the PBX's. `direction` is as seen from the office, `state` is `ringing`, `answered`, or how it ended:
     `completed`, `missed`, `unanswered`. `caller` called `called`, in by the office's own `outside_number`, by way of
     the `queue`. `rang` lists every extension that rang, sorted; `dialed_user` is the extension of the event at hand,
-    `connected_user` the one that took the call.
+    `connected_user` the one that took the call (of `call.answered`: just now).
 
     The times `started_at`, `answered_at` and `ended_at` carry a zone (the PBX's); `answered_at` is None where a machine
     took the call and nobody did. Whole seconds: `talk_seconds` from the answer to the end (0 where nobody answered,

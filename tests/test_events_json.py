@@ -123,6 +123,18 @@ def test_an_answered_call_says_how_long_it_waited_and_talked(office: Office) -> 
     assert (call["recording_present"], call["cause_text"]) == (True, "Cevaplandı")
 
 
+def test_an_answer_says_who_took_the_call_just_now_also_after_it_was_passed_on(office: Office) -> None:
+    first = {"event_type": "answer", "dialed_user": "1001", "connected_user": "1001"}
+    call_id = office.tell(office.call, **first, answer_stamp="2016-01-01 00:00:08")
+    office.tell(office.call, call_uuid=call_id, event_type="ringing", dialed_user="1003")
+    passed_on = {"event_type": "answer", "dialed_user": "1003", "connected_user": "1003"}
+    office.tell(office.call, **passed_on, call_uuid=call_id, answer_stamp="2016-01-01 00:01:00")
+
+    calls = [event["data"]["call"] for event in office.heard(call_id, 3)]
+    assert [call["connected_user"] for call in calls] == ["1001", "1001", "1003"]
+    assert calls[-1]["answered_at"] == calls[0]["answered_at"]
+
+
 def test_an_event_happened_at_its_own_stamp_or_when_it_came(office: Office) -> None:
     stamps = {name: ANSWERED[name] for name in ("start_stamp", "answer_stamp", "end_stamp")}
     happened = {

@@ -98,9 +98,7 @@ class Board:
 
     def _card(self, key: str, extension: str, now: float) -> dict[str, Any]:
         screens = self._calls[key]
-        return self._cards.make(
-            key, extension, screens.call, screens.places[extension], self._found.get(key), now
-        )
+        return self._cards.make(key, extension, screens.call, screens.places[extension], self._found.get(key), now)
 
     def _forget(self, key: str) -> None:
         for extension in self._calls.pop(key).places:

@@ -12,6 +12,7 @@ from callbridge_popup.links import fill
 from callbridge_popup.screens import Place, other_party
 from callbridge_popup.settings import PopupSettings
 
+RESULTS = frozenset({"completed", "missed", "unanswered"})
 LONGEST_TEXT = 500
 """Characters of a name, a note or a number that are shown."""
 
@@ -30,7 +31,9 @@ class CardMaker:
     def __init__(self, settings: PopupSettings) -> None:
         self._settings = settings
 
-    def make(self, key: str, extension: str, call: Call, place: Place, found: Found | None, now: float) -> dict[str, Any]:
+    def make(
+        self, key: str, extension: str, call: Call, place: Place, found: Found | None, now: float
+    ) -> dict[str, Any]:
         """The card of a call at an extension; `found` is None until the directories have answered."""
         number = other_party(call)
         values = _values(call, number, extension)
@@ -45,7 +48,7 @@ class CardMaker:
             "line": _line(call),
             "queue": _text(call.queue),
             "answered_by": call.connected_user,
-            "result": call.state if place.stage == "ended" and call.ended_at is not None else None,
+            "result": call.state if place.stage == "ended" and call.state in RESULTS else None,
             "cause": _text(call.cause_text),
             "wait_seconds": call.wait_seconds,
             "talk_seconds": call.talk_seconds,
@@ -111,7 +114,9 @@ def _past(call: Call) -> dict[str, Any]:
 
 def _text(text: str | None) -> str | None:
     """Without control characters, and no longer than a screen can bear."""
-    return "".join(character for character in text[:LONGEST_TEXT] if character.isprintable()) if text else None
+    if not text:
+        return None
+    return "".join(one if one.isprintable() or one == "\n" else " " for one in text[:LONGEST_TEXT])
 
 
 def read_found(contacts: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> Found:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import click
 from flask import Blueprint
 
-from bridge import CallData, ConnectorContext, Delivery, Skip, TemporaryFailure, hookimpl
-from bridge import BridgeError
+from bridge import BridgeError, CallData, ConnectorContext, Delivery, Skip, TemporaryFailure, hookimpl
 from callbridge_popup.board import FORGET_AFTER, event_item
 from callbridge_popup.commands import commands
 from callbridge_popup.hub import CALLS, Hub
@@ -56,8 +55,7 @@ class Popup:
     def bridge_pages(self) -> Blueprint:
         """The page, the stream and the script for web CRMs."""
         signing_in = SigningIn(self._hub, self._context.feed)
-        context, origins = self._context, self._settings.allowed_origins
-        return Pages(context.name, self._hub, signing_in, origins, context.locale).blueprint()
+        return Pages(self._context, self._hub, signing_in, self._settings.allowed_origins).blueprint()
 
     @hookimpl
     def bridge_commands(self) -> Iterable[click.Command]:

@@ -97,7 +97,7 @@ class Grants:
             self._sessions.pop(item["sign_out"], None)
             return {item["sign_out"]}
         elif "revoke" in item:
-            ended = [grant for id_ in item["revoke"] if (grant := self._grants.pop(id_, None))]
+            ended = [self._grants.pop(id_) for id_ in item["revoke"] if id_ in self._grants]
             for grant in ended:
                 self._of_token.pop(grant.token_hash, None)
             return {grant.id for grant in ended}

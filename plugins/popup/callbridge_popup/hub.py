@@ -155,7 +155,8 @@ class Hub:
         is_down = False
         while not self._stopping.is_set():
             try:
-                self._feed.wait(self._after, TICK)
+                if not self._feed.wait(CHANNELS, self._after, TICK):
+                    self._stopping.wait(0.05)  # it does not wait while the bridge stops
                 self.catch_up()
                 self._expire()
                 if is_down:
@@ -167,7 +168,7 @@ class Hub:
                     self._log.error("the cards cannot be read: %s", error)
                 is_down = True
                 self._stopping.wait(TICK)
-            except Exception:  # a fault here must not end the cards for good
+            except Exception:  # noqa: BLE001  # a fault here must not end the cards for good
                 self._log.exception("a round of reading the cards failed")
                 self._stopping.wait(TICK)
 

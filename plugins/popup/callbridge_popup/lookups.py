@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from bridge import BridgeError, Call, CallData, Directories, Feed, History, Number
 from callbridge_popup.board import call_key, found_item
 from callbridge_popup.hub import CALLS
-from callbridge_popup.screens import other_party
 
 AT_ONCE = 4
 REMEMBERED = 10_000
@@ -33,8 +32,8 @@ class Lookups:
     def want(self, data: CallData, keep: float) -> None:
         """Look up the other party of a call, unless that is done or under way; what is found is kept for so many
         seconds."""
-        number = other_party(data.call)
-        if number is None or data.call.direction == "internal":
+        number = data.call.outside_party
+        if number is None:
             return
         key = call_key(data)
         with self._lock:

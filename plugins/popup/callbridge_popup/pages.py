@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template_string, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from bridge import BridgeError, Locale
+from bridge import BridgeError, ConnectorContext
 from callbridge_popup.hub import Full, Hub
 from callbridge_popup.signing_in import COOKIE, SESSION_SECONDS, Refused, SigningIn, session_of
 from callbridge_popup.words import SIGN_IN
@@ -37,12 +37,13 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 class Pages:
     """The pages of one connector."""
 
-    def __init__(self, name: str, hub: Hub, signing_in: SigningIn, origins: tuple[str, ...], locale: Locale) -> None:
-        self._name = name
+    def __init__(self, context: ConnectorContext, hub: Hub, signing_in: SigningIn, origins: Collection[str]) -> None:
+        self._name = context.name
+        self._home = context.pages_url
         self._hub = hub
         self._signing_in = signing_in
         self._origins = frozenset(origins)
-        self._locale: Locale = locale
+        self._locale = context.locale
         web = files("callbridge_popup") / "web"
         self._page = (web / "page.html").read_text("utf-8")
         self._sign_in = (web / "sign_in.html").read_text("utf-8")
@@ -59,7 +60,9 @@ class Pages:
         routes.add_url_rule("/sign-in", "sign_in", self._sign_in_by_pin, methods=["POST"])
         routes.add_url_rule("/sign-out", "sign_out", self._sign_out, methods=["POST"])
         routes.add_url_rule("/in/<token>", "link", self._sign_in_by_link)
-        routes.add_url_rule("/stream", "stream", self._stream, methods=["GET", "OPTIONS"], provide_automatic_options=False)
+        routes.add_url_rule(
+            "/stream", "stream", self._stream, methods=["GET", "OPTIONS"], provide_automatic_options=False
+        )
         routes.add_url_rule("/<asset>", "asset", self._asset)
         return routes
 
@@ -106,7 +109,7 @@ class Pages:
             path=url_for(".page"),
             httponly=True,
             samesite="Lax",
-            secure=_is_https(),
+            secure=_is_https(self._home),
         )
         return answer
 
@@ -132,7 +135,8 @@ class Pages:
         answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         answer.add_etag()
         self._share(answer)
-        return answer.make_conditional(request)
+        answer.make_conditional(request)
+        return answer
 
     # --- the stream -----------------------------------------------------------------------------------------------
 
@@ -201,9 +205,10 @@ def _is_own(origin: str) -> bool:
     return urlsplit(origin).netloc == request.host
 
 
-def _is_https() -> bool:
-    """Whether the browser came by https: a proxy says so. Who makes it up only harms the own cookie."""
-    return request.is_secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"
+def _is_https(home: str) -> bool:
+    """Whether the browser came by https: a trusted proxy says so, or it came to the address that is known to be so."""
+    public = urlsplit(home)
+    return request.is_secure or (public.scheme == "https" and public.netloc == request.host)
 
 
 def _last_event_id() -> int:

@@ -1,8 +1,8 @@
 """On whose screen a call is: pure, and right whatever order the events come in and however often they are repeated.
 
-A hunt group rings at ten phones and one takes the call: its card stays there and leaves the other nine at once. What the
-PBX does not say is filled in by what phones do: who answers last has the call, and a post that was overtaken on its way
-(a ringing that comes right after the answer) opens nothing.
+A hunt group rings at ten phones and one takes the call: its card stays there and leaves the other nine at once. What
+the PBX does not say is filled in by what phones do: who answers last has the call, and a post that was overtaken on its
+way (a ringing that comes right after the answer) opens nothing.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Screens:
         if event.event_id in self._seen or (self.ended and event.type not in ENDINGS):
             return set()
         self._seen.add(event.event_id)
+        before, shown_before = dict(self.places), _shown(self.call)
         self.call, self.heard_at = event.call, max(self.heard_at, event.at)
-        before = dict(self.places)
         if event.type == "call.ringing":
             self._ring(event)
         elif event.type == "call.answered":
@@ -74,14 +74,16 @@ class Screens:
         return {
             extension
             for extension, place in self.places.items()
-            if place.stage in VISIBLE or place != before.get(extension, place)
+            if place != before.get(extension) or (place.stage in VISIBLE and _shown(self.call) != shown_before)
         }
 
     def expire(self, ringing_before: float, talking_before: float) -> set[str]:
         """Take off what has been there for too long: its end was never heard of. Returns the extensions."""
         limits = {"ringing": ringing_before, "talking": talking_before}
         old = {
-            extension for extension, place in self.places.items() if place.since < limits.get(place.stage, float("-inf"))
+            extension
+            for extension, place in self.places.items()
+            if place.since < limits.get(place.stage, float("-inf"))
         }
         self._move(old, "gone", self.heard_at)
         return old
@@ -94,7 +96,8 @@ class Screens:
         if held is not None and (held.stage == "talking" or (held.stage != "ringing" and event.at - held.since < LATE)):
             return
         # Of a group all phones ring before one answers; outside of one, a new phone means that the call was passed on.
-        if self.answered_at is not None and event.call.queue and event.at - self.answered_at < LATE:
+        is_group = bool(event.call.queue) or len(self.places) > 1
+        if self.answered_at is not None and is_group and event.at - self.answered_at < LATE:
             return
         self.places[extension] = Place("ringing", event.at)
 
@@ -143,6 +146,11 @@ class Screens:
 
     def _move(self, extensions: Iterable[str], stage: Stage, at: float) -> None:
         self.places.update(dict.fromkeys(list(extensions), Place(stage, at)))
+
+
+def _shown(call: Call) -> tuple[object, ...]:
+    """What a card shows of a call, besides how it stands at an extension."""
+    return (call.direction, call.caller, call.called, call.outside_number, call.queue, call.connected_user)
 
 
 def other_party(call: Call) -> Number | None:

@@ -19,7 +19,14 @@ def _check_origin(origin: str) -> str:
         host, port = url.hostname, url.port
     except ValueError:
         host, port = None, None
-    if not host or url.scheme not in ("http", "https") or url.path.strip("/") or url.query or url.fragment or "@" in url.netloc:
+    if (
+        not host
+        or url.scheme not in ("http", "https")
+        or url.path.strip("/")
+        or url.query
+        or url.fragment
+        or "@" in url.netloc
+    ):
         raise PydanticCustomError("origin", "not an origin: write https://crm.example, without a path")
     shown = f"[{host}]" if ":" in host else host
     is_default = port in (None, {"http": 80, "https": 443}[url.scheme])

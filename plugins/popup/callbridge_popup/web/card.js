@@ -172,7 +172,7 @@ function moment(iso, locale) {
   if (!iso) return "";
   const at = new Date(iso);
   const today = at.toDateString() === new Date().toDateString();
-  return at.toLocaleString(locale, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+  return at.toLocaleString(locale === "en" ? "en-GB" : locale, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
 function duration(seconds) {
