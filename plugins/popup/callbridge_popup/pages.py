@@ -69,9 +69,10 @@ class Pages:
     # --- the page -------------------------------------------------------------------------------------------------
 
     def _show_page(self) -> Response:
-        if self._signing_in.agent(request) is None:
+        grant = self._signing_in.agent(request)
+        if grant is None:
             return self._ask_to_sign_in()
-        return _html(render_template_string(self._page, locale=self._locale))
+        return _html(render_template_string(self._page, locale=self._locale, grant=grant.id))
 
     def _sign_in_by_pin(self) -> BaseResponse:
         if not self._is_own_page():

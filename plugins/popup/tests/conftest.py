@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-import requests
+from click.testing import CliRunner, Result
 
 from bridge.testing import BridgeProcess, eventually, running_bridge
 
@@ -32,9 +35,10 @@ on = ["call.*", "leg.ended"]
 crm_url = "https://crm.example/contacts/{contact_id}"
 new_url = "https://crm.example/contacts/new?phone={e164}"
 allowed_origins = ["https://crm.example", "http://localhost:CRM_PORT"]
+MORE
 [directories.customers]
 kind = "contacts"
-path = "customers.csv"
+path = "FOLDER/customers.csv"
 """
 CALL = {
     "domain_id": "101",
@@ -46,26 +50,33 @@ CALL = {
 
 
 class Listener:
-    """A stream that is being read; `cards` has what it said of calls, the newest of each at the end."""
+    """A stream that is being read; `cards` has what it said of calls, the newest at the end."""
 
-    def __init__(self, answer: requests.Response) -> None:
-        self.answer = answer
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        there = urlsplit(url)
+        self._connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=30)
+        self._connection.request("GET", there.path, headers=dict(headers))
+        self._answer = self._connection.getresponse()
+        self.status = self._answer.status
         self.said: list[tuple[int, str, Any]] = []
         self.is_over = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._socket = self._connection.sock
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def _read(self) -> None:
         fields: dict[str, str] = {}
         try:
-            for line in self.answer.iter_lines(chunk_size=1):
-                if line and not line.startswith(b":"):
-                    name, _, value = line.decode().partition(": ")
+            while line := self._answer.readline():
+                text = line.decode().rstrip("\n")
+                if text and not text.startswith(":"):
+                    name, _, value = text.partition(": ")
                     fields[name] = value
-                elif not line and "data" in fields:
+                elif "data" in fields:
                     self.said.append((int(fields.get("id", 0)), fields["event"], json.loads(fields["data"])))
                     fields = {}
-        except (requests.RequestException, AttributeError):  # it was closed
-            pass
+        except (OSError, http.client.HTTPException):
+            pass  # it broke off
         self.is_over.set()
 
     @property
@@ -88,7 +99,10 @@ class Listener:
 
     def close(self) -> None:
         """Hang up."""
-        self.answer.close()
+        with suppress(OSError):  # the bridge was quicker
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._connection.close()
 
 
 class Screens:
@@ -98,23 +112,32 @@ class Screens:
         self.bridge = bridge
         self.home = f"{bridge.url}/popup/"
         self._stack = stack
+        self._open: set[str] = set()
 
     def grant(self, *extensions: str) -> dict[str, Any]:
         """What `callbridge popup grant` gives."""
-        done = self.bridge.run("popup", "grant", *extensions, "--json")
-        assert done.returncode == 0, done.stderr
-        granted: dict[str, Any] = json.loads(done.stdout)
+        (granted,) = self.rows("popup", "grant", *extensions)
         return granted
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a command prints with --json."""
+        done = self.run(*arguments, "--json")
+        assert done.exit_code == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def run(self, *arguments: str) -> Result:
+        """A command beside the bridge, in the process of the test, which is quicker than one of its own."""
+        (command,) = entry_points(group="console_scripts", name="callbridge")
+        return CliRunner().invoke(command.load(), [*arguments, "--config", str(self.bridge.config)])
 
     def listen(self, granted: Mapping[str, Any], after: int | None = None, **headers: str) -> Listener:
         """Open a stream with the token of a grant."""
         headers |= {"Authorization": f"Bearer {granted['token']}"}
         if after is not None:
             headers["Last-Event-ID"] = str(after)
-        answer = requests.get(f"{self.home}stream", headers=headers, stream=True, timeout=30)
-        assert answer.status_code == 200, answer.text
-        listener = Listener(answer)
+        listener = Listener(f"{self.home}stream", headers)
         self._stack.callback(listener.close)
+        assert listener.status == 200
         listener.hello()
         return listener
 
@@ -122,13 +145,24 @@ class Screens:
         """Post an event of a call, as the PBX does."""
         form = CALL | {"event_type": event_type, "call_uuid": call_id, "dialed_user": extension} | fields
         assert self.bridge.post("/event", form).text == call_id
+        (self._open.discard if event_type == "hangup" else self._open.add)(call_id)
+
+    def end_calls(self) -> None:
+        """Hang up whatever still rings or talks."""
+        for call_id in list(self._open):
+            self.post("hangup", call_id, connected_user="", answer_stamp="", hangup_cause="ORIGINATOR_CANCEL")
 
 
 @contextmanager
-def open_screens(folder: Path, config: str = CONFIG, locale: str = "en", crm_port: int = 1) -> Iterator[Screens]:
+def open_screens(folder: Path, *, locale: str = "en", crm_port: int = 1, more: str = "") -> Iterator[Screens]:
     """A bridge with a popup connector in a folder."""
     (folder / "customers.csv").write_text(CONTACTS, "utf-8")
-    text = config.replace("LOCALE", locale).replace("CRM_PORT", str(crm_port))
+    text = (
+        CONFIG.replace("MORE", more)
+        .replace("FOLDER", str(folder))
+        .replace("LOCALE", locale)
+        .replace("CRM_PORT", str(crm_port))
+    )
     with ExitStack() as stack:
         yield Screens(stack.enter_context(running_bridge(folder, text)), stack)
 
@@ -150,31 +184,82 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screens]:
 
 
 @pytest.fixture(scope="session")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: `CALLBRIDGE_ARTIFACTS`, or a temporary folder."""
-    folder = os.environ.get("CALLBRIDGE_ARTIFACTS")
-    if not folder:
-        return tmp_path_factory.mktemp("artifacts")
-    path = Path(folder).resolve()
+def artifacts() -> Path:
+    """Where screenshots go."""
+    path = Path(__file__).parents[3] / ".artifacts" / "popup"
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
-    """Starts a Chromium of its own (as another agent's computer would have), closed at the end of the session."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium and chromedriver are installed (Debian: chromium, chromium-driver)")
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+class Window:
+    """A browser of its own, as on one agent's computer."""
 
-    def start() -> Chrome:
+    def __init__(self, profile: Path) -> None:
+        from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
         options = ChromeOptions()
-        options.binary_location = binary
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en"):
+        options.binary_location = shutil.which("chromium") or ""
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
             options.add_argument(argument)
-        options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-        options.add_argument("--window-size=560,860")
-        return Chrome(options=options, service=ChromeService(driver))
+        options.add_argument(f"--user-data-dir={profile}")
+        options.add_argument("--window-size=600,760")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
 
-    return start
+    def open(self, url: str) -> None:
+        """Go to a page and wait until its stream is open."""
+        self.driver.get(url)
+        self.wait_for("return document.body.dataset.status === 'online'", f"the stream of {url}")
+
+    def new_tab(self, url: str) -> str:
+        """Open a page in another tab; returns the tab's name."""
+        self.driver.switch_to.new_window("tab")
+        self.open(url)
+        return str(self.driver.current_window_handle)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def wait_for(self, script: str, what: str) -> Any:
+        """What a script returns, as soon as that is something."""
+        return eventually(lambda: self.run(script), f"{what}; the page says {self.text!r}")
+
+    @property
+    def text(self) -> str:
+        """All that can be read on the page."""
+        return str(self.run("return document.body.innerText"))
+
+    def states(self) -> list[str]:
+        """How the cards stand, from top to bottom."""
+        found = self.run("return [...document.querySelectorAll('.card')].map(card => card.dataset.state)")
+        return [str(state) for state in found]
+
+    def wait_for_states(self, *states: str) -> None:
+        """Wait until exactly these cards are on the page."""
+        eventually(lambda: self.states() == [*states], f"{states}; the page says {self.text!r}")
+
+    def use_scheme(self, scheme: str) -> None:
+        """Prefer light or dark, as the device would."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def complaints(self) -> list[str]:
+        """What the browser has refused or not understood since it was last asked."""
+        said = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [one for one in said if "Failed to load resource" not in one]
+
+
+@pytest.fixture(scope="session")
+def new_window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Window]]:
+    """Starts a browser; closed at the end of the session."""
+    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
+        pytest.skip("no Chromium with its driver is installed (Debian: chromium, chromium-driver)")
+    with ExitStack() as stack:
+
+        def start() -> Window:
+            window = Window(tmp_path_factory.mktemp("chromium"))
+            stack.callback(window.driver.quit)
+            return window
+
+        yield start

@@ -1,17 +1,20 @@
 // The cards on this screen: what the stream says, without what was dismissed and what is over.
 
 const LEFT_ALONE = 180_000; // milliseconds a card rings for when nothing more is heard of it
+const MOST_DISMISSED = 50;
 
 export class Deck {
   cards = new Map();
   endedFor = 20_000;
-  #dismissed = new Set();
   #timers = new Map();
   #changed;
+  #memory;
 
-  // `changed(card, before)` is called after every change; `card` is null for one that has left.
-  constructor(changed) {
+  // `changed(card, before)` is called after every change; `card` is null for one that has left. `memory` names what the
+  // browser remembers of dismissed cards, for all tabs and after a reload.
+  constructor(changed, memory) {
     this.#changed = changed;
+    this.#memory = memory;
   }
 
   // The newest first.
@@ -24,8 +27,7 @@ export class Deck {
     const id = card.card;
     if (card.state === "gone") {
       this.#remove(id);
-      this.#dismissed.delete(id);
-    } else if (!this.#dismissed.has(id)) {
+    } else if (!this.#dismissed.includes(id)) {
       const before = this.cards.get(id) ?? null;
       this.cards.set(id, card);
       const stays = { ringing: LEFT_ALONE, ended: this.endedFor }[card.state];
@@ -42,8 +44,12 @@ export class Deck {
   }
 
   dismiss(id) {
-    this.#dismissed.add(id);
+    localStorage.setItem(this.#memory, [...this.#dismissed.slice(-MOST_DISMISSED), id].join(" "));
     this.#remove(id);
+  }
+
+  get #dismissed() {
+    return (localStorage.getItem(this.#memory) ?? "").split(" ");
   }
 
   #remove(id) {

@@ -11,7 +11,7 @@ const HERE = new URL(".", import.meta.url);
 export async function start(script) {
   const { token = "", card: place, locale, theme } = script.dataset;
   const box = place === undefined ? null : await Box.open(place, locale, theme);
-  const deck = new Deck((card, before) => box?.changed(card, before));
+  const deck = new Deck((card, before) => box?.changed(card, before), "callbridge-dismissed");
   const fire = (name, detail) => document.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
   let last = { status: "connecting", hello: {} };
 

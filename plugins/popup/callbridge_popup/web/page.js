@@ -154,11 +154,11 @@ function lead(send) {
   });
 }
 
-const deck = new Deck(changed);
+const deck = new Deck(changed, "callbridge-popup-dismissed");
 const alerts = new Alerts({ choices: () => choices, words: () => words, hint });
 let shared = null;
 show();
-shared = share(`callbridge:${location.pathname}`, {
+shared = share(`callbridge:${location.pathname}:${document.documentElement.dataset.grant}`, {
   lead,
   all: () => ({ cards: [...deck.cards.values()], hello: { ...hello, cards: [...deck.cards.keys()] }, status }),
   receive,

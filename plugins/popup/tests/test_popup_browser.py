@@ -1,0 +1,274 @@
+"""Two agents at their screens: a real bridge, and a real Chromium for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+
+from bridge.testing import Answer, RecordingSink, eventually, recording_sink
+
+ENDED = {"connected_user": "", "answer_stamp": "", "answered": "false", "hangup_cause": "ORIGINATOR_CANCEL"}
+CRM_PAGE = """<!doctype html><html><head><title>CRM</title></head><body><h1>A CRM</h1>
+<script>window.heard = []; addEventListener("callbridge:call", event => heard.push(event.detail));</script>
+<script src="SCRIPT" data-token="TOKEN" data-card></script></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def crm() -> Iterator[RecordingSink]:
+    """A web CRM: another origin, which the bridge knows as http://localhost:PORT."""
+    with recording_sink() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def office(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_screens: Callable[..., Any],
+    crm: RecordingSink,
+    new_window: Callable[[], Any],  # skips before anything is started
+) -> Iterator[Any]:
+    """A bridge that has room for three streams and no more."""
+    with new_screens(tmp_path_factory.mktemp("office"), crm_port=crm.port, more="streams = 3") as screens:
+        yield screens
+
+
+@pytest.fixture(scope="module")
+def tokens(office: Any) -> dict[str, Any]:
+    return {extension: office.grant(extension) for extension in ("1001", "1002")}
+
+
+@pytest.fixture(scope="module")
+def agents(office: Any, tokens: dict[str, Any], new_window: Callable[[], Any]) -> tuple[Any, Any]:
+    """The browsers of the agents at 1001 and 1002, signed in by their links."""
+    windows = []
+    for granted in tokens.values():
+        window = new_window()
+        window.open(granted["link"])
+        windows.append(window)
+    return windows[0], windows[1]
+
+
+@pytest.fixture(autouse=True)
+def no_card_is_left(office: Any, agents: tuple[Any, Any]) -> Iterator[None]:
+    """Each test finds and leaves the screens empty, and no page has broken its own rules."""
+    yield
+    office.end_calls()
+    for agent in agents:
+        eventually(lambda agent=agent: not {"ringing", "talking"} & {*agent.states()}, "the end of all calls")
+        agent.run("for (const close of document.querySelectorAll('.close')) close.click()")
+        assert agent.complaints() == []
+
+
+def test_a_card_is_on_the_right_screen_alone_and_leaves_it_when_a_colleague_answers(
+    office: Any, agents: tuple[Any, Any], artifacts: Path
+) -> None:
+    first, second = agents
+    _tell_a_history(office)
+    office.post("ringing", "group", "1001")
+    first.wait_for_states("ringing")
+    first.wait_for("return document.querySelector('.open')", "the name")
+    assert second.states() == []
+    for text in (
+        "Ayşe Yılmaz",
+        "Yılmaz Lojistik",
+        "0532 123 45 67",
+        "Queue 200",
+        "Line (0212) 951 02 92",
+        "after 14:00",
+    ):
+        assert text in first.text
+    assert first.driver.title == "☎ Ayşe Yılmaz"
+    assert first.run("return document.querySelector('.open').href") == "https://crm.example/contacts/4711"
+    assert first.run("return document.querySelectorAll('.past').length") == 3
+    assert "Incoming call: Ayşe Yılmaz" in first.run("return document.querySelector('[aria-live]').textContent")
+    for scheme in ("dark", "light"):
+        first.use_scheme(scheme)
+        first.driver.save_screenshot(str(artifacts / f"card-{scheme}.png"))
+
+    office.post("ringing", "group", "1002")
+    second.wait_for_states("ringing")
+    office.post("answer", "group", "1002", connected_user="1002")
+    first.wait_for_states()
+    second.wait_for_states("talking")
+    assert "No calls" in first.text
+    second.wait_for("return document.querySelector('.timer').textContent === '0:01'", "the timer")
+    talked = {"answer_stamp": "2026-11-24 10:00:00", "end_stamp": "2026-11-24 10:01:05"}
+    office.post("hangup", "group", "1002", connected_user="1002", hangup_cause="NORMAL_CLEARING", **talked)
+    second.wait_for_states("completed")
+    assert "1:05" in second.text
+
+
+def _tell_a_history(office: Any) -> None:
+    now = datetime.now(ZoneInfo("Europe/Istanbul"))
+    for call_id, minutes, wait, talk in (("h1", 1560, 8, 132), ("h2", 195, 35, 0), ("h3", 47, 6, 310)):
+        begun = now - timedelta(minutes=minutes)
+        moments = (begun, begun + timedelta(seconds=wait), begun + timedelta(seconds=wait + talk))
+        start, answer, end = (moment.strftime("%Y-%m-%d %H:%M:%S") for moment in moments)
+        taken = {"connected_user": "1002", "answer_stamp": answer, "hangup_cause": "NORMAL_CLEARING"}
+        office.post("hangup", call_id, "1002", start_stamp=start, end_stamp=end, **(taken if talk else ENDED))
+
+
+def test_what_a_caller_or_a_directory_says_is_text(office: Any, agents: tuple[Any, Any]) -> None:
+    first, _ = agents
+    office.post("ringing", "evil", "1001", caller_id_number="05320000066", queue="<img src=x onerror=alert(1)>")
+    first.wait_for("return document.querySelector('.open')", "the name")
+    assert "<img src=x onerror=alert(1)><b>Bold</b>" in first.text
+    assert "<script>alert(2)</script>" in first.text
+    assert "Queue <img src=x onerror=alert(1)>" in first.text
+    assert first.run("return document.querySelectorAll('.card :is(img, b, i, script)').length") == 0
+    link = first.run("return document.querySelector('.open').href")
+    assert link == "https://crm.example/contacts/x%26y%3D1%3F%23%2F.."
+
+
+def test_several_contacts_are_all_shown_and_an_unknown_caller_can_be_made_one(
+    office: Any, agents: tuple[Any, Any]
+) -> None:
+    first, _ = agents
+    office.post("ringing", "two", "1001", caller_id_number="05320000002")
+    first.wait_for("return document.querySelectorAll('.contact .open').length === 2", "both")
+    assert "2 contacts have this number" in first.text
+    office.post("ringing", "new", "1001", caller_id_number="02165554433")
+    link = first.wait_for("return document.querySelector('.actions .open')?.href", "the unknown caller")
+    assert link == "https://crm.example/contacts/new?phone=%2B902165554433"
+    first.wait_for_states("ringing", "ringing")
+    office.post("hangup", "new", "1001", caller_id_number="02165554433", **ENDED)
+    first.wait_for_states("missed", "ringing")
+
+
+def test_the_keyboard_is_enough(office: Any, agents: tuple[Any, Any]) -> None:
+    first, _ = agents
+    office.post("ringing", "older", "1001")
+    first.wait_for_states("ringing")
+    office.post("ringing", "newer", "1001", caller_id_number="02165554433")
+    first.wait_for_states("ringing", "ringing")
+    key = "dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', bubbles: true}))"
+    first.run(f"document.querySelectorAll('.card')[1].focus(); document.activeElement.{key}")
+    first.wait_for_states("ringing")
+    assert "(0216) 555 44 33" in first.text
+    assert first.run("return document.activeElement.className") == "card"
+    first.run(f"document.activeElement.{key}")
+    first.wait_for_states()
+    office.post("answer", "newer", "1001", caller_id_number="02165554433", connected_user="1001")
+    office.post("ringing", "third", "1001")
+    first.wait_for_states("ringing")
+
+
+def test_an_agent_chooses_the_language_and_the_look(office: Any, agents: tuple[Any, Any]) -> None:
+    first, _ = agents
+    choose = """const field = document.forms.choices[arguments[0]]; field.value = arguments[1];
+        field.dispatchEvent(new Event("change", {bubbles: true}));"""
+    try:
+        first.run(choose, "locale", "tr")
+        first.run(choose, "theme", "dark")
+        office.post("ringing", "turkish", "1001")
+        first.wait_for_states("ringing")
+        assert "Gelen çağrı" in first.text
+        assert first.run("return document.documentElement.lang") == "tr"
+        dark = first.run("return getComputedStyle(document.documentElement).backgroundColor")
+        assert dark == "rgb(17, 22, 26)"
+        first.driver.refresh()
+        first.wait_for_states("ringing")
+        assert "Gelen çağrı" in first.text
+    finally:
+        first.run(choose, "locale", "en")
+        first.run(choose, "theme", "auto")
+
+
+def test_all_tabs_of_a_browser_share_one_stream(office: Any, tokens: dict[str, Any], agents: tuple[Any, Any]) -> None:
+    first, second = agents
+    leading = first.driver.current_window_handle
+    others = [first.new_tab(office.home) for _ in range(2)]
+    office.post("ringing", "tabs", "1001")
+    for tab in (leading, *others):
+        first.driver.switch_to.window(tab)
+        first.wait_for_states("ringing")
+    # Two browsers, four tabs: of three streams one is left, which only the last of these gets.
+    listener = office.listen(tokens["1001"])
+    full = requests.get(
+        f"{office.home}stream", headers={"Authorization": f"Bearer {tokens['1001']['token']}"}, timeout=5
+    )
+    assert full.status_code == 503
+    listener.close()
+    first.run("document.querySelector('.close').click()")
+    first.driver.switch_to.window(leading)
+    first.wait_for_states()
+
+    first.driver.close()
+    first.driver.switch_to.window(others[0])
+    eventually(lambda: first.run("return document.body.dataset.status") == "online", "another tab takes the lead")
+    office.post("ringing", "after", "1001")
+    for tab in others:
+        first.driver.switch_to.window(tab)
+        first.wait_for_states("ringing")
+    first.driver.close()
+    first.driver.switch_to.window(others[0])
+    assert second.states() == []
+
+
+def test_an_outage_is_told_and_the_ringing_card_comes_back(office: Any, agents: tuple[Any, Any]) -> None:
+    first, second = agents
+    office.post("ringing", "rings-on", "1001")
+    first.wait_for_states("ringing")
+    office.post("ringing", "answered-meanwhile", "1002")
+    second.wait_for_states("ringing")
+    office.bridge.kill()
+    first.wait_for("return !document.getElementById('offline').hidden", "the notice")
+    assert "Not connected: calls are not shown." in first.text
+    second.run("document.querySelector('.close').click()")
+
+    office.bridge.start()
+    first.wait_for("return document.getElementById('offline').hidden", "the end of the outage")
+    first.wait_for_states("ringing")
+    office.post("answer", "rings-on", "1001", connected_user="1002")
+    first.wait_for_states()
+    second.wait_for("return document.body.dataset.status === 'online'", "the other one")
+
+
+def test_a_web_crm_gets_events_and_a_card(
+    office: Any, tokens: dict[str, Any], agents: tuple[Any, Any], crm: RecordingSink
+) -> None:
+    _, second = agents
+    page = CRM_PAGE.replace("SCRIPT", f"{office.home}embed.js").replace("TOKEN", tokens["1002"]["token"])
+    crm.answer_with(Answer(200, page.encode(), {"Content-Type": "text/html; charset=utf-8"}))
+    here = second.driver.current_window_handle
+    second.driver.switch_to.new_window("tab")
+    try:
+        second.driver.get(f"http://localhost:{crm.port}/")
+        second.wait_for("return document.querySelector('callbridge-card')", "the card's place")
+        office.post("ringing", "crm", "1002")
+        second.wait_for("return heard.some(card => card.state === 'ringing' && card.contacts?.length)", "the event")
+        name = "return document.querySelector('callbridge-card').shadowRoot.querySelector('.name')?.textContent"
+        assert second.wait_for(name, "the card") == "Ayşe Yılmaz"
+        office.post("answer", "crm", "1002", connected_user="1009")
+        second.wait_for("return heard.at(-1).state === 'gone'", "the end")
+        second.wait_for(f"{name} === undefined", "the card's end")
+        assert second.complaints() == []
+
+        second.driver.get(f"http://127.0.0.1:{crm.port}/")  # the same page at an address nobody has allowed
+        said = eventually(second.complaints, "the refusal")
+        assert any("allowed_origins" in one for one in said)
+        assert second.run("return heard") == []
+    finally:
+        second.driver.close()
+        second.driver.switch_to.window(here)
+
+
+def test_a_revoked_agent_is_shown_the_door(office: Any, agents: tuple[Any, Any]) -> None:
+    first, _ = agents
+    granted = office.grant("1003")
+    first.open(granted["link"])
+    assert office.run("popup", "revoke", "1003").exit_code == 0
+    first.wait_for("return document.querySelector('[name=pin]')", "the page to sign in on")
+    first.run(
+        "document.querySelector('[name=extension]').value = '1003';"
+        "document.querySelector('[name=pin]').value = arguments[0];"
+        "document.querySelector('.primary').click()",
+        granted["pin"],
+    )
+    first.wait_for("return document.querySelector('.error')", "the refusal")
