@@ -58,6 +58,10 @@ kind = "spreadsheet"
 on = ["call.completed", "call.missed", "call.unanswered"]
 path = "{call_log}"
 columns = ["time", "direction", "number", "rang", "answered_by", "waited", "talked", "result", "call_id"]
+
+[connectors.screens]
+kind = "popup"
+on = ["call.*", "leg.ended"]
 """
 SAMPLE = (
     "event_type=ringing&domain_id=101&direction=inbound&caller_id_number=02123205062&outbound_caller_id_number="
@@ -126,6 +130,7 @@ class Story:
         self._channel = channel
         self._bridge = bridge
         self._url = f"{bridge.url}/event/{token}"
+        self._popup = ""
 
     def begin(self) -> None:
         """Start the bridge."""
@@ -133,6 +138,9 @@ class Story:
         self._bridge.start()
         self._screen.step(f"The bridge runs: {self._bridge.url}, ready after {time.monotonic() - began:.1f} s")
         self._screen.say(f"config and store: {self._bridge.folder}")
+        (granted,) = self._bridge.rows("popup", "grant", "1001")
+        self._popup = granted["link"]
+        self._screen.say(f"who calls extension 1001, on a screen: {self._popup}")
 
     def tell(self, ended: Ended, stay: bool) -> None:
         """Post the calls and show what becomes of them. The demo is over then, unless it is to stay."""
@@ -189,6 +197,7 @@ class Story:
     def _your_turn(self) -> None:
         command = os.path.relpath(Path(sys.executable).with_name("callbridge"))
         self._screen.your_turn(
+            f"open {self._popup} and let it ring there:",
             f"curl -d '{SAMPLE}' {self._url}",
             f"{command} simulate queue-abandoned --to {self._url}",
             f"{command} deliveries --config {self._bridge.config}",
