@@ -7,6 +7,7 @@ scrypt with a salt.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,9 @@ from typing import Any
 from werkzeug.security import check_password_hash, generate_password_hash
 
 PIN_DIGITS = 8
+PIN_METHOD = "scrypt:32768:8:1"
+NOBODYS_PIN = f"{PIN_METHOD}${'0' * 16}${'0' * 128}"
+"""A hash that no PIN has, and that takes as long to check as one that some PIN has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,6 @@ class Grant:
     made_at: float
     token_hash: str
     pin_hash: str
-
-    def has_pin(self, pin: str) -> bool:
-        """Whether it is this grant's PIN; slow on purpose."""
-        return check_password_hash(self.pin_hash, "".join(pin.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def new_grant(extensions: Sequence[str], name: str, now: float) -> tuple[dict[st
         "name": name,
         "made_at": now,
         "token": hashed(issued.token),
-        "pin": generate_password_hash(issued.pin),
+        "pin": generate_password_hash(issued.pin, PIN_METHOD),
     }
     return item, issued
 
@@ -69,6 +69,11 @@ def new_session(grant: Grant, until: float) -> tuple[dict[str, Any], str]:
 def end_of_session(secret: str) -> dict[str, Any]:
     """The item of the feed that signs out."""
     return {"sign_out": hashed(secret)}
+
+
+def has_pin(grant: Grant | None, pin: str) -> bool:
+    """Whether it is the PIN of the grant, or (None) of nobody; both are as slow, on purpose."""
+    return check_password_hash(grant.pin_hash if grant else NOBODYS_PIN, "".join(pin.split()))
 
 
 def hashed(secret: str) -> str:
@@ -116,9 +121,12 @@ class Grants:
         grant_id, until = self._sessions.get(hashed(secret), ("", 0.0))
         return self._grants.get(grant_id) if now < until else None
 
-    def of_extension(self, extension: str) -> list[Grant]:
-        """The grants one signs in to with this extension and a PIN."""
-        return [grant for grant in self._grants.values() if grant.extensions[0] == extension]
+    def sign_in_candidates(self, extension: str) -> list[Grant | None]:
+        """The grants one signs in to with this extension and a PIN; and None, so often that each extension, whether it
+        is granted or not, has as many candidates."""
+        most = max(Counter(grant.extensions[0] for grant in self._grants.values()).values(), default=1)
+        found = [grant for grant in self._grants.values() if grant.extensions[0] == extension]
+        return [*found, *[None] * (most - len(found))]
 
     def forget_old(self, now: float) -> None:
         """Forget the sessions that are over."""

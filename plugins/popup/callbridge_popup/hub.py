@@ -10,15 +10,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from bridge import BridgeError, Feed
 from callbridge_popup.board import Board, Shown
 from callbridge_popup.grants import Grant, Grants, hashed
 from callbridge_popup.settings import PopupSettings
 from callbridge_popup.streams import RETRY, Stream, message
-
-T = TypeVar("T")
 
 CALLS = "calls"
 GRANTS = "grants"
@@ -27,6 +25,10 @@ CHANNELS = (CALLS, GRANTS, SESSIONS)
 
 TICK = 1.0
 """Seconds between two looks for cards that have been there for too long."""
+LOOK_AGAIN = 0.1
+"""Seconds between two looks for a token or a session that is not known."""
+ROOM_WITHIN = 0.5
+"""Seconds within which streams have left whose clients are gone, once they have been made to say something."""
 AT_ONCE = 1000
 """Items of the feed that are read together."""
 
@@ -53,7 +55,11 @@ class Hub:
         self._log = log
         self._clock = clock
         self._lock = threading.RLock()
+        self._place_is_free = threading.Condition(self._lock)
+        self._making_room = threading.Lock()
         self._after = 0
+        self._looked_in_vain_at = float("-inf")
+        self._failure: str | None = None
         self._board = Board(settings)
         self._grants = Grants()
         self._streams: set[Stream] = set()
@@ -87,19 +93,29 @@ class Hub:
         """The grant that was signed in with; None for a session that is unknown or over."""
         return self._known(lambda grants: grants.of_session(secret, self._clock()))
 
-    def grants_of_extension(self, extension: str) -> list[Grant]:
-        """The grants one signs in to with this extension and a PIN."""
-        return self._known(lambda grants: grants.of_extension(extension)) or []
+    def sign_in_candidates(self, extension: str) -> list[Grant | None]:
+        """See `Grants.sign_in_candidates`."""
+        self._known(lambda grants: next(iter(grants.sign_in_candidates(extension))))
+        with self._lock:
+            return self._grants.sign_in_candidates(extension)
 
-    def _known(self, look: Callable[[Grants], T]) -> T:
+    def _known(self, look: Callable[[Grants], Grant | None]) -> Grant | None:
+        """What `look` finds, also where another process has just granted it, or signed in.
+
+        Strangers with guesses make the store be read now and then, and not for each of them. Raises BridgeError where
+        it could not be read.
+        """
         with self._lock:
             found = look(self._grants)
-        if not found:
-            # Another process may have granted it just now, or have signed in.
-            self.catch_up()
-            with self._lock:
+            if found is None and time.monotonic() - self._looked_in_vain_at > LOOK_AGAIN:
+                before, self._looked_in_vain_at = self._looked_in_vain_at, time.monotonic()
+                self.catch_up()
                 found = look(self._grants)
-        return found
+                if found is not None:
+                    self._looked_in_vain_at = before
+            if found is None and self._failure is not None:
+                raise BridgeError(self._failure)
+            return found
 
     # --- streams --------------------------------------------------------------------------------------------------
 
@@ -116,7 +132,7 @@ class Hub:
         `after` of the feed. Raises `Full`.
         """
         with self._lock:
-            if self._stopping.is_set() or len(self._streams) >= self._most:
+            if (self._is_full() and not self._make_room()) or self._stopping.is_set():
                 raise Full
             holders = [grant.id, *([hashed(session)] if session else [])]
             stream = Stream(holders, grant.extensions, self._left)
@@ -124,6 +140,21 @@ class Hub:
             for extension in stream.extensions:
                 self._watching[extension].add(stream)
             return stream, self._beginning(grant, after)
+
+    def _is_full(self) -> bool:
+        return len(self._streams) >= self._most
+
+    def _make_room(self) -> bool:
+        """Have the streams speak: those whose clients are gone, as after a page was loaded anew, end by it. For one
+        request at a time, as each keeps a thread. The lock is held, and let go while it waits."""
+        if not self._making_room.acquire(blocking=False):
+            return False
+        try:
+            for stream in self._streams:
+                stream.speak()
+            return self._place_is_free.wait_for(lambda: not self._is_full(), ROOM_WITHIN)
+        finally:
+            self._making_room.release()
 
     def _beginning(self, grant: Grant, after: int) -> bytes:
         shown = self._board.cards(grant.extensions, after, self._clock())
@@ -148,6 +179,7 @@ class Hub:
             self._streams.discard(stream)
             for extension in stream.extensions:
                 self._watching[extension].discard(stream)
+            self._place_is_free.notify()
 
     # --- reading the feed -----------------------------------------------------------------------------------------
 
@@ -175,7 +207,12 @@ class Hub:
     def catch_up(self) -> int:
         """Read what is new, and tell it; returns how many items that were. Raises BridgeError where that fails."""
         with self._lock:
-            items = self._feed.read(CHANNELS, self._after, limit=AT_ONCE)
+            try:
+                items = self._feed.read(CHANNELS, self._after, limit=AT_ONCE)
+            except BridgeError as error:
+                self._failure = str(error)
+                raise
+            self._failure = None
             for item in items:
                 self._after = item.id
                 self._take(item.channel, item.id, item.data)

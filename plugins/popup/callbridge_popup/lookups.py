@@ -33,8 +33,8 @@ class Lookups:
         """Look up the other party of a call, unless that is done or under way; what is found is kept for so many
         seconds."""
         number = data.call.outside_party
-        if number is None:
-            return
+        if number is None or number.e164 is None:
+            return  # a colleague, somebody who withholds his number, or a number that this connector may not know
         key = call_key(data)
         with self._lock:
             if key in self._asked:
@@ -51,7 +51,7 @@ class Lookups:
     def _look(self, key: str, number: Number, keep: float) -> None:
         # Failure policy: a card without a name is still a card; the next event of the call looks again.
         try:
-            contacts = self._directories.find(number) if number.e164 else ()
+            contacts = self._directories.find(number)
             self._feed.publish(CALLS, found_item(key, contacts, self._past(number)), keep=keep)
         except Exception:  # noqa: BLE001  # a thread of a pool tells nobody of what goes wrong
             self._log.exception("a number could not be looked up")
@@ -59,8 +59,6 @@ class Lookups:
                 self._asked.pop(key, None)
 
     def _past(self, number: Number) -> list[Call]:
-        if number.e164 is None:
-            return []
         try:
             return list(self._history.calls(number, limit=PAST_CALLS))
         except BridgeError as error:

@@ -79,7 +79,7 @@ class Pages:
             return self._ask_to_sign_in(403, "elsewhere")
         extension, pin = request.form.get("extension", "").strip(), request.form.get("pin", "")
         try:
-            return self._welcome(self._signing_in.by_pin(extension, pin))
+            return self._welcome(self._signing_in.by_pin(request.remote_addr or "", extension, pin))
         except Refused as refused:
             if refused.retry_after:
                 answer = self._ask_to_sign_in(429, "too_often", extension)

@@ -10,13 +10,16 @@ from flask import Request
 
 from bridge import Feed
 from callbridge_popup.attempts import Attempts
-from callbridge_popup.grants import Grant, end_of_session, new_session
+from callbridge_popup.grants import Grant, end_of_session, has_pin, new_session
 from callbridge_popup.hub import SESSIONS, Hub
 
 COOKIE = "callbridge_popup"
 SESSION_SECONDS = 30 * 24 * 3600
+LONGEST_EXTENSION = 20
 LONGEST_PIN = 40
 """Characters."""
+PATIENCE = 2.0
+"""Seconds a PIN waits until others have been checked: the threads of the pages are for more than PINs."""
 
 
 class Refused(Exception):
@@ -55,19 +58,26 @@ class SigningIn:
             raise Refused
         return self._begin(grant)
 
-    def by_pin(self, extension: str, pin: str) -> str:
-        """The new session of whoever knows the PIN. Raises `Refused`; BridgeError where it cannot be kept now."""
-        grants = self._hub.grants_of_extension(extension)
-        if not grants or not 0 < len(pin) <= LONGEST_PIN:
+    def by_pin(self, address: str, extension: str, pin: str) -> str:
+        """The new session of whoever knows the PIN; `address` is where the request is from.
+
+        An extension nobody is granted is counted, checked and refused like any other, and takes as long. Raises
+        `Refused`; BridgeError where the session cannot be kept now.
+        """
+        if not (0 < len(extension) <= LONGEST_EXTENSION and 0 < len(pin) <= LONGEST_PIN):
             raise Refused
-        # A PIN is slow to check, and nobody shall keep the bridge busy with that.
-        with self._one_at_a_time:
-            if wait := self._attempts.begin(extension):
+        if not self._one_at_a_time.acquire(timeout=PATIENCE):
+            raise Refused(PATIENCE)
+        try:
+            if wait := self._attempts.begin(address, extension):
                 raise Refused(wait)
-            grant = next((grant for grant in grants if grant.has_pin(pin)), None)
+            right = [grant for grant in self._hub.sign_in_candidates(extension) if has_pin(grant, pin)]
+        finally:
+            self._one_at_a_time.release()
+        grant = next((grant for grant in right if grant is not None), None)
         if grant is None:
             raise Refused
-        self._attempts.succeeded(extension)
+        self._attempts.succeeded(address, extension)
         return self._begin(grant)
 
     def sign_out(self, request: Request) -> None:
@@ -78,6 +88,7 @@ class SigningIn:
     def _begin(self, grant: Grant) -> str:
         item, secret = new_session(grant, self._clock() + SESSION_SECONDS)
         self._feed.publish(SESSIONS, item, keep=SESSION_SECONDS)
+        self._hub.catch_up()  # the browser is about to come with it
         return secret
 
 

@@ -40,6 +40,7 @@ class Stream:
         self._changed = threading.Condition()
         self._waiting: dict[str, bytes] = {}
         self._is_over = False
+        self._is_to_speak = False
         self._ends_at = clock() + LIFETIME * random.uniform(0.9, 1.1)  # noqa: S311  # not all at the same time
 
     def put(self, card: str, message: bytes) -> None:
@@ -47,6 +48,12 @@ class Stream:
         with self._changed:
             self._waiting.pop(card, None)
             self._waiting[card] = message
+            self._changed.notify()
+
+    def speak(self) -> None:
+        """Say something now: it finds out whether the client is still there."""
+        with self._changed:
+            self._is_to_speak = True
             self._changed.notify()
 
     def end(self) -> None:
@@ -72,8 +79,9 @@ class Stream:
 
     def _next(self) -> bytes | None:
         with self._changed:
-            if not self._waiting and not self._is_over:
+            if not (self._waiting or self._is_over or self._is_to_speak):
                 self._changed.wait(HEARTBEAT)
+            self._is_to_speak = False
             messages = b"".join(self._waiting.values())
             self._waiting.clear()
             if not messages and (self._is_over or self._clock() > self._ends_at):

@@ -127,7 +127,7 @@ def test_what_a_caller_or_a_directory_says_is_text(office: Any, agents: tuple[An
 
 
 def test_several_contacts_are_all_shown_and_an_unknown_caller_can_be_made_one(
-    office: Any, agents: tuple[Any, Any]
+    office: Any, agents: tuple[Any, Any], artifacts: Path
 ) -> None:
     first, _ = agents
     office.post("ringing", "two", "1001", caller_id_number="05320000002")
@@ -137,6 +137,7 @@ def test_several_contacts_are_all_shown_and_an_unknown_caller_can_be_made_one(
     link = first.wait_for("return document.querySelector('.actions .open')?.href", "the unknown caller")
     assert link == "https://crm.example/contacts/new?phone=%2B902165554433"
     first.wait_for_states("ringing", "ringing")
+    first.driver.save_screenshot(str(artifacts / "several.png"))
     office.post("hangup", "new", "1001", caller_id_number="02165554433", **ENDED)
     first.wait_for_states("missed", "ringing")
 
@@ -159,7 +160,7 @@ def test_the_keyboard_is_enough(office: Any, agents: tuple[Any, Any]) -> None:
     first.wait_for_states("ringing")
 
 
-def test_an_agent_chooses_the_language_and_the_look(office: Any, agents: tuple[Any, Any]) -> None:
+def test_an_agent_chooses_the_language_and_the_look(office: Any, agents: tuple[Any, Any], artifacts: Path) -> None:
     first, _ = agents
     choose = """const field = document.forms.choices[arguments[0]]; field.value = arguments[1];
         field.dispatchEvent(new Event("change", {bubbles: true}));"""
@@ -172,6 +173,8 @@ def test_an_agent_chooses_the_language_and_the_look(office: Any, agents: tuple[A
         assert first.run("return document.documentElement.lang") == "tr"
         dark = first.run("return getComputedStyle(document.documentElement).backgroundColor")
         assert dark == "rgb(17, 22, 26)"
+        first.wait_for("return document.querySelector('.open')", "the name")
+        first.driver.save_screenshot(str(artifacts / "turkish.png"))
         first.driver.refresh()
         first.wait_for_states("ringing")
         assert "Gelen çağrı" in first.text
@@ -231,7 +234,7 @@ def test_an_outage_is_told_and_the_ringing_card_comes_back(office: Any, agents: 
 
 
 def test_a_web_crm_gets_events_and_a_card(
-    office: Any, tokens: dict[str, Any], agents: tuple[Any, Any], crm: RecordingSink
+    office: Any, tokens: dict[str, Any], agents: tuple[Any, Any], crm: RecordingSink, artifacts: Path
 ) -> None:
     _, second = agents
     page = CRM_PAGE.replace("SCRIPT", f"{office.home}embed.js").replace("TOKEN", tokens["1002"]["token"])
@@ -245,6 +248,7 @@ def test_a_web_crm_gets_events_and_a_card(
         second.wait_for("return heard.some(card => card.state === 'ringing' && card.contacts?.length)", "the event")
         name = "return document.querySelector('callbridge-card').shadowRoot.querySelector('.name')?.textContent"
         assert second.wait_for(name, "the card") == "Ayşe Yılmaz"
+        second.driver.save_screenshot(str(artifacts / "embedded.png"))
         office.post("answer", "crm", "1002", connected_user="1009")
         second.wait_for("return heard.at(-1).state === 'gone'", "the end")
         second.wait_for(f"{name} === undefined", "the card's end")
@@ -259,7 +263,7 @@ def test_a_web_crm_gets_events_and_a_card(
         second.driver.switch_to.window(here)
 
 
-def test_a_revoked_agent_is_shown_the_door(office: Any, agents: tuple[Any, Any]) -> None:
+def test_a_revoked_agent_is_shown_the_door(office: Any, agents: tuple[Any, Any], artifacts: Path) -> None:
     first, _ = agents
     granted = office.grant("1003")
     first.open(granted["link"])
@@ -272,3 +276,4 @@ def test_a_revoked_agent_is_shown_the_door(office: Any, agents: tuple[Any, Any])
         granted["pin"],
     )
     first.wait_for("return document.querySelector('.error')", "the refusal")
+    first.driver.save_screenshot(str(artifacts / "sign-in.png"))

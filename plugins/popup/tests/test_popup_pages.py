@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,15 +13,16 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from callbridge_popup import grants
 from callbridge_popup.attempts import MOST
 from callbridge_popup.connector import Popup
 from callbridge_popup.grants import Issued, new_grant, revocation
-from callbridge_popup.hub import GRANTS, SESSIONS
+from callbridge_popup.hub import GRANTS, LOOK_AGAIN, SESSIONS, TICK
 from callbridge_popup.settings import PopupSettings
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bridge import BridgeError, Delivery, Skip, TemporaryFailure
+from bridge import BridgeError, Delivery, Number, Skip, TemporaryFailure
 from bridge.testing import connector_context, eventually, sample_event
 
 CRM = "https://crm.example"
@@ -57,6 +60,13 @@ class Desk:
 
     def kept(self) -> str:
         return json.dumps([dict(item.data) for item in self.feed.read([GRANTS, SESSIONS])])
+
+
+@pytest.fixture(autouse=True)
+def pins_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = "scrypt:1024:8:1"
+    monkeypatch.setattr(grants, "NOBODYS_PIN", grants.NOBODYS_PIN.replace(grants.PIN_METHOD, quick))
+    monkeypatch.setattr(grants, "PIN_METHOD", quick)
 
 
 @pytest.fixture
@@ -129,14 +139,41 @@ def test_an_extension_and_its_pin_sign_in(desk: Desk) -> None:
     assert "page.js" in browser.get("/popup/").text
 
 
-def test_guessing_a_pin_is_stopped_even_for_who_then_knows_it(desk: Desk) -> None:
-    pin, browser = desk.grant("1001").pin, desk.browser()
-    for _ in range(MOST):
-        assert browser.post("/popup/sign-in", data={"extension": "1001", "pin": "0"}).status_code == 401
-    answer = browser.post("/popup/sign-in", data={"extension": "1001", "pin": pin})
+def test_guessing_a_pin_is_stopped_where_it_is_done_and_nowhere_else(desk: Desk) -> None:
+    pin, stranger = desk.grant("1001").pin, desk.browser()
+    answers = [stranger.post("/popup/sign-in", data={"extension": "1001", "pin": "0"}) for _ in range(MOST)]
+    assert {answer.status_code for answer in answers} == {401}
+    right = {"extension": "1001", "pin": pin}
+    answer = stranger.post("/popup/sign-in", data=right)
     assert answer.status_code == 429
-    assert 800 < int(answer.headers["Retry-After"]) <= 901
-    assert "quarter of an hour" in answer.text
+    assert 290 < int(answer.headers["Retry-After"]) <= 301
+    assert "Too many tries" in answer.text
+    at_the_desk = {"REMOTE_ADDR": "192.0.2.7"}
+    assert desk.browser().post("/popup/sign-in", data=right, environ_base=at_the_desk).status_code == 303
+
+
+def test_an_extension_nobody_is_granted_is_answered_like_any_other(desk: Desk) -> None:
+    desk.grant("1001")
+    answers = [
+        [desk.browser().post("/popup/sign-in", data={"extension": extension, "pin": "0"}) for _ in range(MOST + 1)]
+        for extension in ("1001", "1999")
+    ]
+    granted, unknown = ([(one.status_code, one.text.replace("1999", "1001")) for one in some] for some in answers)
+    assert granted == unknown
+
+
+def test_strangers_do_not_keep_the_store_busy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    read = desk.feed.read
+    monkeypatch.setattr(desk.feed, "read", lambda *args, **more: reads.append(1) or read(*args, **more))
+    browser, began = desk.browser(), time.monotonic()
+    for number in range(40):
+        assert browser.get(f"/popup/stream?token=guess-{number}").status_code == 401
+        browser.set_cookie("callbridge_popup", f"guess-{number}", path="/popup/")
+        browser.get("/popup/")
+        browser.get(f"/popup/in/guess-{number}")
+    assert len(reads) <= 2 + (time.monotonic() - began) * (1 / LOOK_AGAIN + 1 / TICK)
+    assert desk.hub.open_streams == 0
 
 
 def test_signing_out_ends_the_session_and_its_stream_and_no_other(desk: Desk) -> None:
@@ -155,8 +192,8 @@ def test_a_revoked_grant_is_over_at_once_everywhere(desk: Desk) -> None:
     browser = desk.signed_in("1001")
     stream = browser.get("/popup/stream")
     begins(stream)
-    grants = desk.hub.grants_of_extension("1001")
-    desk.feed.publish(GRANTS, revocation(grants), keep=None)
+    held = desk.hub.sign_in_candidates("1001")
+    desk.feed.publish(GRANTS, revocation(held), keep=None)
     assert b"".join(stream.response) == b""
     assert browser.get("/popup/stream").status_code == 401
 
@@ -274,6 +311,22 @@ def test_past_the_limit_streams_are_answered_503_and_a_place_that_is_left_is_fre
     assert browser.get("/popup/stream").status_code == 200
 
 
+def test_a_place_whose_client_is_gone_is_given_to_the_next_one_at_once(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(streams=1)
+    browser = desk.signed_in("1001")
+    gone = iter(browser.get("/popup/stream").response)
+    next(gone)
+
+    def server() -> None:
+        next(gone)  # what it says cannot be sent any more
+        gone.close()  # type: ignore[attr-defined]  # a generator
+
+    thread = threading.Thread(target=server)
+    thread.start()
+    assert browser.get("/popup/stream").status_code == 200
+    thread.join(5)
+
+
 def test_a_stream_that_is_closed_before_it_is_read_leaves_its_place(desk: Desk) -> None:
     answer = desk.signed_in("1001").get("/popup/stream")
     assert desk.hub.open_streams == 1
@@ -298,8 +351,8 @@ def test_a_stream_begins_with_the_cards_and_the_greeting(open_desk: Callable[...
     }
 
 
-def _with_card(text: str) -> str | None:
-    return text if "event: call" in text else None
+def _with_card(text: str, also: str = "") -> str | None:
+    return text if "event: call" in text and also in text else None
 
 
 @pytest.mark.parametrize("said", ["", "nonsense", "-1", "9" * 40, "１２"])
@@ -330,6 +383,18 @@ def delivery(event_type: str, **call: Any) -> Delivery:
 def test_what_no_screen_shows_is_skipped(desk: Desk) -> None:
     assert isinstance(desk.popup.bridge_deliver(delivery("other")), Skip)
     assert desk.popup.bridge_deliver(delivery("call.missed")) is None
+
+
+def test_a_number_that_is_masked_is_shown_so_and_nobody_is_called_unknown(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(new_url="https://crm.example/new?phone={number}")
+    masked = Number(raw="0532*****67", e164=None, display="0532 *** ** 67", kind="external")
+    desk.popup.bridge_deliver(delivery("call.ringing", caller=masked))
+    desk.popup.bridge_deliver(delivery("call.ringing", id="open"))
+    browser = desk.signed_in("1001")
+    text = eventually(lambda: _with_card(begins(browser.get("/popup/stream")), 'contacts": []'), "the other card")
+    cards = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ") and "number" in line]
+    (card,) = (card for card in cards if card["number"]["display"] == "0532 *** ** 67")
+    assert (card["contacts"], card["new_url"], card["history"]) == (None, None, [])
 
 
 def test_a_store_that_is_down_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

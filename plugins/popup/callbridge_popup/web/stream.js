@@ -23,7 +23,7 @@ export function follow(url, { token, receive, tell }) {
     let wait = SHORTEST;
     tell("connecting");
     while (!isOver) {
-      let pause = wait;
+      let pause = jittered(wait);
       try {
         const answer = await open();
         if (answer.status === 401 || answer.status === 403) {
@@ -31,11 +31,12 @@ export function follow(url, { token, receive, tell }) {
           return;
         }
         if (!answer.ok) {
-          pause = Math.max(wait, 1000 * Number(answer.headers.get("Retry-After") ?? 0));
+          pause = Math.max(pause, 1000 * Number(answer.headers.get("Retry-After") ?? 0));
           tell(answer.status === 503 ? "busy" : "offline");
         } else {
           await read(answer.body);
-          wait = pause = SHORTEST; // it was closed in good order: that is no news until it cannot be opened again
+          wait = SHORTEST;
+          pause = jittered(wait); // it was closed in good order: that is no news until it cannot be opened again
         }
       } catch {
         if (!isOver) tell("offline");
@@ -44,7 +45,7 @@ export function follow(url, { token, receive, tell }) {
       wait = Math.min(LONGEST, wait * 2);
       await new Promise((done) => {
         wake = done;
-        setTimeout(done, pause * (0.5 + Math.random() / 2));
+        setTimeout(done, pause);
       });
     }
   }
@@ -88,6 +89,10 @@ export function follow(url, { token, receive, tell }) {
     current?.abort();
     wake();
   };
+}
+
+function jittered(milliseconds) {
+  return milliseconds * (0.5 + Math.random() / 2);
 }
 
 class Parser {
