@@ -101,8 +101,9 @@ def _line(call: Call) -> str | None:
 
 
 def _past(call: Call) -> dict[str, Any]:
+    at = call.started_at or call.answered_at or call.ended_at
     return {
-        "at": call.started_at.isoformat() if call.started_at else None,
+        "at": at.isoformat() if at else None,
         "direction": call.direction,
         "state": call.state,
         "talk_seconds": call.talk_seconds,

@@ -125,7 +125,10 @@ class Pages:
     def _is_own_page(self) -> bool:
         """Whether a form was sent from our own page, as far as the browser says."""
         origin = request.headers.get("Origin")
-        return origin is None or _is_own(origin)
+        return origin is None or self._is_own(origin)
+
+    def _is_own(self, origin: str) -> bool:
+        return urlsplit(origin).netloc in (request.host, urlsplit(self._home).netloc)
 
     def _asset(self, asset: str) -> Response:
         content = self._assets.get(asset)
@@ -148,7 +151,7 @@ class Pages:
 
     def _open_stream(self) -> Response:
         origin = request.headers.get("Origin")
-        if origin is not None and not _is_own(origin) and origin not in self._origins:
+        if origin is not None and not self._is_own(origin) and origin not in self._origins:
             return _text("this page is not in allowed_origins", 403)
         grant = self._signing_in.agent(request)
         if grant is None:
@@ -188,7 +191,10 @@ class Pages:
 
 
 def _html(page: str, status: int = 200) -> Response:
-    return Response(page, status, mimetype="text/html")
+    answer = Response(page, status, mimetype="text/html")
+    # With "no-referrer" browsers would send the page's own forms as of the origin "null". A path never leaves it.
+    answer.headers["Referrer-Policy"] = "strict-origin"
+    return answer
 
 
 def _text(text: str, status: int) -> Response:
@@ -200,10 +206,6 @@ def _store_is_down(_error: BridgeError) -> Response:
     answer = _text("the store cannot be used now", 503)
     answer.headers["Retry-After"] = str(BUSY_SECONDS[0])
     return answer
-
-
-def _is_own(origin: str) -> bool:
-    return urlsplit(origin).netloc == request.host
 
 
 def _is_https(home: str) -> bool:

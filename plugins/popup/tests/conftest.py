@@ -199,7 +199,13 @@ class Window:
 
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--force-prefers-reduced-motion",
+        ):
             options.add_argument(argument)
         options.add_argument(f"--user-data-dir={profile}")
         options.add_argument("--window-size=600,760")

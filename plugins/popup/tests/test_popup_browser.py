@@ -263,17 +263,31 @@ def test_a_web_crm_gets_events_and_a_card(
         second.driver.switch_to.window(here)
 
 
-def test_a_revoked_agent_is_shown_the_door(office: Any, agents: tuple[Any, Any], artifacts: Path) -> None:
+def test_an_agent_signs_in_by_pin_and_out_and_a_revoked_one_is_shown_the_door(
+    office: Any, agents: tuple[Any, Any], artifacts: Path
+) -> None:
     first, _ = agents
     granted = office.grant("1003")
-    first.open(granted["link"])
-    assert office.run("popup", "revoke", "1003").exit_code == 0
-    first.wait_for("return document.querySelector('[name=pin]')", "the page to sign in on")
-    first.run(
-        "document.querySelector('[name=extension]').value = '1003';"
-        "document.querySelector('[name=pin]').value = arguments[0];"
-        "document.querySelector('.primary').click()",
-        granted["pin"],
-    )
-    first.wait_for("return document.querySelector('.error')", "the refusal")
+    first.run("document.getElementById('sign-out').requestSubmit()")
+    _sign_in(first, "1003", "00000000")
+    said = first.wait_for("return document.querySelector('.error')?.textContent", "the refusal")
+    assert said == "This extension and this PIN do not belong together."
     first.driver.save_screenshot(str(artifacts / "sign-in.png"))
+    _sign_in(first, "1003", granted["pin"])
+    first.wait_for("return document.body.dataset.status === 'online'", "the stream")
+    assert first.run("return document.getElementById('extensions').textContent") == "1003"
+    assert office.run("popup", "revoke", "1003").exit_code == 0
+    _sign_in(first, "1003", granted["pin"])
+    assert first.wait_for("return document.querySelector('.error')?.textContent", "the refusal") == said
+
+
+def _sign_in(window: Any, extension: str, pin: str) -> None:
+    window.wait_for("return document.querySelector('[name=pin]')", "the page to sign in on")
+    window.run(
+        """document.querySelector('[name=extension]').value = arguments[0];
+        document.querySelector('[name=pin]').value = arguments[1];
+        document.querySelector('.error')?.remove();
+        document.querySelector('.primary').click()""",
+        extension,
+        pin,
+    )

@@ -27,6 +27,7 @@ from bridge.testing import connector_context, eventually, sample_event
 
 CRM = "https://crm.example"
 OWN = "http://localhost"
+FORMS = ("/popup/", "/popup/in/nonsense")
 
 
 class Desk:
@@ -107,6 +108,9 @@ def test_a_link_signs_in_and_keeps_no_secret(desk: Desk) -> None:
     token, browser = desk.grant("1001").token, desk.browser()
     answer = browser.get(f"/popup/in/{token}")
     assert (answer.status_code, answer.location) == (303, "/popup/")
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert token not in answer.text
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -200,9 +204,10 @@ def test_a_revoked_grant_is_over_at_once_everywhere(desk: Desk) -> None:
 
 def test_a_form_of_another_site_signs_nobody_in_or_out(desk: Desk) -> None:
     pin, browser = desk.grant("1001").pin, desk.signed_in("1002")
-    evil = {"Origin": "https://evil.example"}
-    assert browser.post("/popup/sign-in", data={"extension": "1001", "pin": pin}, headers=evil).status_code == 403
-    assert browser.post("/popup/sign-out", headers=evil).status_code == 403
+    for origin in ("https://evil.example", "null"):
+        evil = {"Origin": origin}
+        assert browser.post("/popup/sign-in", data={"extension": "1001", "pin": pin}, headers=evil).status_code == 403
+        assert browser.post("/popup/sign-out", headers=evil).status_code == 403
     assert "page.js" in browser.get("/popup/").text
     assert browser.post("/popup/sign-out", headers={"Origin": OWN}).status_code == 303
 
@@ -230,7 +235,7 @@ def test_every_answer_is_strict(desk: Desk, path: str) -> None:
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == ("strict-origin" if path in FORMS else "no-referrer")
 
 
 def test_no_page_holds_a_script_or_a_style() -> None:

@@ -158,9 +158,9 @@ export function recordOf(card) {
 }
 
 function past(call, words) {
-  const talked = duration(call.talk_seconds ?? 0);
   if (call.state === "completed") {
-    return call.answered_by ? words("pastCompletedBy", { talked, by: call.answered_by }) : words("pastCompleted", { talked });
+    const values = { talked: duration(call.talk_seconds ?? 0), by: call.answered_by };
+    return words(`past${call.talk_seconds ? "Completed" : "Answered"}${call.answered_by ? "By" : ""}`, values);
   }
   if (call.state === "missed") {
     return call.wait_seconds ? words("pastMissedWaited", { waited: duration(call.wait_seconds) }) : words("pastMissed");
