@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,39 @@ def test_the_command_shows_a_person_what_to_hand_over(screens: Any) -> None:
     assert link.startswith(f"Link:  {screens.home}in/")
     assert pin.endswith(f"(with the extension 1161, at {screens.home})")
     assert token.startswith(f"Token: {link.rpartition('/')[2]} ")
+
+
+def test_what_is_kept_of_a_person_is_exported_and_forgotten(screens: Any) -> None:
+    agent = screens.listen(screens.grant("1171"))
+    screens.post("ringing", "someone", "1171", caller_id_number="05320000002")
+    eventually(lambda: any(card["contacts"] for card in agent.cards), "the name")
+    kept = [json.loads(row) for row in screens.run("export", "+905320000002").stdout.splitlines()]
+    assert [row["data"]["call"] for row in kept if row["kind"] == "feed"] == [
+        '["bulutsantralim", "101", "someone"]'
+    ] * 2
+    assert screens.run("forget", "+905320000002").exit_code == 0
+    assert screens.run("export", "+905320000002").stdout == ""
+    with closing(sqlite3.connect(screens.bridge.database)) as store:
+        (texts,) = store.execute("SELECT group_concat(data) FROM feed").fetchone()
+    assert "Mehmet Demir" not in texts
+    assert "0000002" not in texts
+
+
+def test_no_link_and_no_token_is_in_the_log(screens: Any) -> None:
+    granted = screens.grant("1181")
+    browser = requests.Session()
+    page = browser.get(granted["link"], timeout=5)
+    assert (page.url, [one.status_code for one in page.history]) == (screens.home, [303])
+    wrong = browser.get(f"{granted['link']}x", timeout=5)
+    assert wrong.status_code == 401
+    browser.get(f"{screens.home}stream", params={"token": granted["token"]}, stream=True, timeout=5).close()
+    assert browser.get(f"{screens.home}stream", params={"token": "x"}, timeout=5).status_code == 401
+    pin = {"extension": "1181", "pin": granted["pin"]}
+    assert browser.post(f"{screens.home}sign-in", pin, timeout=5).url == screens.home
+    log = screens.bridge.log.read_text("utf-8")
+    (session,) = browser.cookies.values()
+    assert [secret for secret in (granted["token"], granted["pin"], session) if secret in log] == []
+    assert session.encode() not in screens.bridge.database.read_bytes()
 
 
 def test_after_a_crash_the_card_that_rings_comes_back_and_an_old_one_does_not(

@@ -149,7 +149,8 @@ export function stateOf(card, words) {
 // The card in a sentence, for who listens.
 export function spoken(card, words) {
   const names = card.contacts?.length > 1 ? card.contacts.map((one) => one.name).join(", ") : nameOf(card, words);
-  return words("says", { state: stateOf(card, words), name: names, number: card.number.display });
+  const number = card.number.display;
+  return `${stateOf(card, words)}: ${names}${number && number !== names ? `, ${number}` : ""}`;
 }
 
 // A contact's page in the CRM, where the card names exactly one.
