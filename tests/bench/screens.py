@@ -20,17 +20,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Thread
 
 import requests
-from click.testing import CliRunner
+from callbridge_popup.grants import new_grant
+from callbridge_popup.hub import GRANTS
 from load import Order, Report
 from processes import cpu_seconds, family, pss_megabytes
 from rich.console import Console
 from rich.table import Table
 
+from bridge.store.feeds import Beside, Feeds
 from bridge.testing import BridgeProcess
 
 HERE = Path(__file__).parent
@@ -103,16 +104,7 @@ class Measurement:
         self._seconds = seconds
         self._event = f"{bridge.url}/event/{TOKEN}"
 
-    def grant(self, count: int) -> list[str]:
-        """The tokens of as many agents, at the extensions from 1000 on."""
-        (command,) = entry_points(group="console_scripts", name="callbridge")
-        tokens = []
-        for number in range(count):
-            words = ["popup", "grant", str(1000 + number), "--json", "--config", str(self._bridge.config)]
-            tokens.append(json.loads(CliRunner().invoke(command.load(), words).stdout)["token"])
-        return tokens
-
-    def ring(self, agents: int, watchers: Watchers) -> None:
+    def ring(self, watchers: Watchers, agents: int, streams: int) -> None:
         """How long from the post of a ringing to the card on the one right screen."""
         session = requests.Session()
         sent: dict[str, tuple[str, float]] = {}
@@ -120,7 +112,7 @@ class Measurement:
         for number in range(int(RINGINGS_A_SECOND * self._seconds)):
             due = start + number / RINGINGS_A_SECOND
             time.sleep(max(0.0, due - time.monotonic()))
-            call_id, extension = f"ring-{agents}-{number}", str(1000 + number % agents)
+            call_id, extension = f"ring-{streams}-{number}", str(1000 + number % agents)
             sent[call_id] = (extension, due)
             form = {"event_type": "ringing", "call_uuid": call_id, "dialed_user": extension, "direction": "inbound"}
             session.post(self._event, {**form, "caller_id_number": f"0532{number:07}"}, timeout=10)
@@ -129,7 +121,7 @@ class Measurement:
         astray = sum(watchers.seen[call][0] != place for call, (place, _) in sent.items() if call in watchers.seen)
         missing = len(sent) - len(took)
         lost = f", {missing} MISSING, {astray} ASTRAY" if missing or astray else ""
-        what = f"post to card, {RINGINGS_A_SECOND} ringings/s, {agents} agents connected"
+        what = f"post to card, {RINGINGS_A_SECOND} ringings/s, {agents} agents, {streams} streams"
         reached = _p99(took) < 0.25 and not lost
         self.rows.append((what, _spread(took) + lost, "p99 < 250 ms", reached))
 
@@ -178,6 +170,18 @@ class Measurement:
         return took
 
 
+def _grant(bridge: BridgeProcess, count: int) -> list[str]:
+    """The tokens of as many agents, at the extensions from 1000 on: what `popup grant` does, in one process."""
+    store = Beside(f"sqlite:///{bridge.database}")
+    feed, tokens = Feeds(store).of("screens"), []
+    for number in range(count):
+        item, issued = new_grant([str(1000 + number)], "", time.time())
+        feed.publish(GRANTS, item, keep=None)
+        tokens.append(issued.token)
+    store.close()
+    return tokens
+
+
 @contextmanager
 def _watching(bridge: BridgeProcess, tokens: Sequence[str]) -> Iterator[Watchers]:
     watchers = Watchers(bridge.port, tokens)
@@ -204,30 +208,28 @@ def _spread(seconds: Sequence[float]) -> str:
 def main() -> None:
     """Measure, print the table."""
     arguments = argparse.ArgumentParser(description="Measure the agents' screens.")
-    arguments.add_argument("--agents", type=int, default=200)
-    arguments.add_argument("--streams", type=int, default=500)
-    arguments.add_argument("--seconds", type=float, default=4.0, help="of each phase")
+    arguments.add_argument("--quick", action="store_true", help="fewer agents, shorter phases: about 15 seconds")
     arguments.add_argument("--folder", default="/var/tmp", help="where the store is made: on a real disk")
     chosen = arguments.parse_args()
+    agents, streams, seconds = (40, 100, 1.0) if chosen.quick else (200, 500, 4.0)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # the children inherit it
     with tempfile.TemporaryDirectory(prefix="callbridge-bench-", dir=chosen.folder) as folder:
-        bridge = BridgeProcess(Path(folder), CONFIG.replace("STREAMS", str(chosen.streams)))
+        bridge = BridgeProcess(Path(folder), CONFIG.replace("STREAMS", str(streams)))
         try:
             bridge.start()
-            measurement = Measurement(bridge, chosen.seconds)
-            tokens = measurement.grant(chosen.agents)
+            measurement = Measurement(bridge, seconds)
+            tokens = _grant(bridge, agents)
             measurement.load("no stream")
             measurement.rest("no stream")
             with _watching(bridge, tokens) as watchers:
-                measurement.ring(chosen.agents, watchers)
-            many = [tokens[number % len(tokens)] for number in range(chosen.streams)]
-            time.sleep(20)  # until the bridge has noticed that the first ones are gone
-            with _watching(bridge, many) as watchers:
-                what = f"{watchers.opened} streams"
-                measurement.refuse(tokens[0])
-                measurement.rest(what)
-                measurement.ring(chosen.agents, watchers)
-                measurement.load(what)
+                measurement.ring(watchers, agents, agents)
+                further = [tokens[number % agents] for number in range(streams - agents)]
+                with _watching(bridge, further) as others:
+                    opened = watchers.opened + others.opened
+                    measurement.refuse(tokens[0])
+                    measurement.rest(f"{opened} streams")
+                    measurement.ring(watchers, agents, opened)
+                    measurement.load(f"{opened} streams")
             bridge.stop()
         finally:
             bridge.close()
