@@ -92,7 +92,9 @@ def test_the_missed_calls_of_a_morning_arrive_after_retries(start: Callable[...,
 def test_it_takes_calls_until_ctrl_c_and_leaves_nothing_behind(start: Callable[..., Demo]) -> None:
     demo = start(str(DEMO))
     form, url = demo.shows(r"curl -d '(.*)' (http://\S+)\n").groups()
+    (screen,) = demo.shows(r"open (http://\S+/popup/in/\S+) ").groups()
 
+    assert "page.js" in requests.Session().get(screen).text
     assert requests.post(url, data=form, headers={"Content-Type": "application/x-www-form-urlencoded"}).text == "1234"
     os.killpg(demo.process.pid, signal.SIGINT)
 

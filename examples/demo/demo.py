@@ -140,7 +140,7 @@ class Story:
         self._screen.say(f"config and store: {self._bridge.folder}")
         (granted,) = self._bridge.rows("popup", "grant", "1001")
         self._popup = granted["link"]
-        self._screen.say(f"who calls extension 1001, on a screen: {self._popup}")
+        self._screen.say(f"who calls extension 1001, in a browser: {self._popup}")
 
     def tell(self, ended: Ended, stay: bool) -> None:
         """Post the calls and show what becomes of them. The demo is over then, unless it is to stay."""
@@ -197,9 +197,9 @@ class Story:
     def _your_turn(self) -> None:
         command = os.path.relpath(Path(sys.executable).with_name("callbridge"))
         self._screen.your_turn(
-            f"open {self._popup} and let it ring there:",
-            f"curl -d '{SAMPLE}' {self._url}",
+            f"open {self._popup}  (the screen of extension 1001: it rings there with the next line)",
             f"{command} simulate queue-abandoned --to {self._url}",
+            f"curl -d '{SAMPLE}' {self._url}",
             f"{command} deliveries --config {self._bridge.config}",
             f"curl {self._bridge.url}/readyz",
         )
