@@ -37,6 +37,7 @@ check: $(VENV)/dev.stamp ## style, types and the direction of imports
 
 bench: $(VENV)/dev.stamp ## measure speed, memory and the start
 	@$(BIN)/python tests/bench/run.py $(ARGS)
+	@$(BIN)/python tests/bench/screens.py $(ARGS)
 
 clean: ## remove .venv and what the tools left; var/ (your data) stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

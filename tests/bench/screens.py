@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
 import requests
-from callbridge_popup.grants import new_grant
+from callbridge_popup import grants
 from callbridge_popup.hub import GRANTS
 from load import Order, Report
 from processes import cpu_seconds, family, pss_megabytes
@@ -46,6 +47,8 @@ streams = STREAMS
 """
 CORES = 2
 RINGINGS_A_SECOND = 50
+CONNECTIONS = 8
+"""Of the PBX: a post that waits for its answer does not delay the next one."""
 
 
 class Watchers:
@@ -106,16 +109,21 @@ class Measurement:
 
     def ring(self, watchers: Watchers, agents: int, streams: int) -> None:
         """How long from the post of a ringing to the card on the one right screen."""
-        session = requests.Session()
         sent: dict[str, tuple[str, float]] = {}
         start = time.monotonic() + 0.05
-        for number in range(int(RINGINGS_A_SECOND * self._seconds)):
-            due = start + number / RINGINGS_A_SECOND
-            time.sleep(max(0.0, due - time.monotonic()))
-            call_id, extension = f"ring-{streams}-{number}", str(1000 + number % agents)
-            sent[call_id] = (extension, due)
-            form = {"event_type": "ringing", "call_uuid": call_id, "dialed_user": extension, "direction": "inbound"}
-            session.post(self._event, {**form, "caller_id_number": f"0532{number:07}"}, timeout=10)
+
+        def post_every(first: int) -> None:
+            session = requests.Session()
+            for number in range(first, int(RINGINGS_A_SECOND * self._seconds), CONNECTIONS):
+                due = start + number / RINGINGS_A_SECOND
+                time.sleep(max(0.0, due - time.monotonic()))
+                call_id, extension = f"ring-{streams}-{number}", str(1000 + number % agents)
+                sent[call_id] = (extension, due)
+                form = {"event_type": "ringing", "call_uuid": call_id, "dialed_user": extension, "direction": "inbound"}
+                session.post(self._event, {**form, "caller_id_number": f"0532{number:07}"}, timeout=10)
+
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            list(threads.map(post_every, range(CONNECTIONS)))
         time.sleep(2)
         took = [watchers.seen[call][1] - due for call, (_, due) in sent.items() if call in watchers.seen]
         astray = sum(watchers.seen[call][0] != place for call, (place, _) in sent.items() if call in watchers.seen)
@@ -130,12 +138,10 @@ class Measurement:
         for rate in (None, 200.0):
             order = Order(self._bridge.port, f"/event/{TOKEN}", 16 if rate is None else 32, self._seconds, rate)
             before = cpu_seconds(family(self._bridge.pid))
-            with subprocess.Popen(
-                [sys.executable, HERE / "load.py", json.dumps(asdict(order))], stdout=subprocess.PIPE
-            ) as process:
-                page = self._look_meanwhile(process)
-                assert process.stdout is not None
-                report = Report(**json.loads(process.stdout.read()))
+            with ThreadPoolExecutor(1) as thread:
+                under_way = thread.submit(_load, order)
+                page = self._look_until(under_way)
+            report = under_way.result()
             cpu = cpu_seconds(family(self._bridge.pid)) - before
             refused = f", {report.refused} REFUSED" if report.refused else ""
             pace = f"{len(report.latencies) / report.seconds:,.0f}/s acknowledged, 16 connections"
@@ -160,9 +166,9 @@ class Measurement:
         self.rows.append(("one stream more", said, "503, Retry-After", answer.status_code == 503))
         answer.close()
 
-    def _look_meanwhile(self, process: subprocess.Popen[bytes]) -> list[float]:
+    def _look_until(self, other: Future[Report]) -> list[float]:
         took = []
-        while process.poll() is None:
+        while not other.done():
             began = time.monotonic()
             requests.get(f"{self._bridge.url}/healthz", timeout=10)
             took.append(time.monotonic() - began)
@@ -170,12 +176,20 @@ class Measurement:
         return took
 
 
+def _load(order: Order) -> Report:
+    done = subprocess.run(
+        [sys.executable, HERE / "load.py", json.dumps(asdict(order))], stdout=subprocess.PIPE, check=True
+    )
+    return Report(**json.loads(done.stdout))
+
+
 def _grant(bridge: BridgeProcess, count: int) -> list[str]:
     """The tokens of as many agents, at the extensions from 1000 on: what `popup grant` does, in one process."""
+    grants.PIN_METHOD = "scrypt:1024:8:1"  # nobody signs in by PIN here: two hundred of the real ones take a while
     store = Beside(f"sqlite:///{bridge.database}")
     feed, tokens = Feeds(store).of("screens"), []
     for number in range(count):
-        item, issued = new_grant([str(1000 + number)], "", time.time())
+        item, issued = grants.new_grant([str(1000 + number)], "", time.time())
         feed.publish(GRANTS, item, keep=None)
         tokens.append(issued.token)
     store.close()
