@@ -156,6 +156,8 @@ class Pages:
         grant = self._signing_in.agent(request)
         if grant is None:
             return _text("not signed in", 401)
+        if request.method == "HEAD":  # nobody would read it, nor close it
+            return Response(mimetype="text/event-stream")
         try:
             stream, beginning = self._hub.open(grant, session_of(request), _last_event_id())
         except Full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ CRM_PAGE = """<!doctype html><html><head><title>CRM</title></head><body><h1>A CR
 <script src="SCRIPT" data-token="TOKEN" data-card></script></body></html>"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def crm() -> Iterator[RecordingSink]:
     """A web CRM: another origin, which the bridge knows as http://localhost:PORT."""
     with recording_sink() as sink:
         yield sink
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def office(
     tmp_path_factory: pytest.TempPathFactory,
     new_screens: Callable[..., Any],
@@ -38,20 +39,23 @@ def office(
         yield screens
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tokens(office: Any) -> dict[str, Any]:
     return {extension: office.grant(extension) for extension in ("1001", "1002")}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def agents(office: Any, tokens: dict[str, Any], new_window: Callable[[], Any]) -> tuple[Any, Any]:
     """The browsers of the agents at 1001 and 1002, signed in by their links."""
-    windows = []
-    for granted in tokens.values():
+
+    def sign_in(granted: dict[str, Any]) -> Any:
         window = new_window()
         window.open(granted["link"])
-        windows.append(window)
-    return windows[0], windows[1]
+        return window
+
+    with ThreadPoolExecutor() as threads:
+        first, second = threads.map(sign_in, tokens.values())
+    return first, second
 
 
 @pytest.fixture(autouse=True)

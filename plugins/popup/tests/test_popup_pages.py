@@ -332,6 +332,12 @@ def test_a_place_whose_client_is_gone_is_given_to_the_next_one_at_once(open_desk
     thread.join(5)
 
 
+def test_asking_for_the_headers_alone_opens_no_stream(desk: Desk) -> None:
+    answer = desk.signed_in("1001").head("/popup/stream")
+    assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
+    assert desk.hub.open_streams == 0
+
+
 def test_a_stream_that_is_closed_before_it_is_read_leaves_its_place(desk: Desk) -> None:
     answer = desk.signed_in("1001").get("/popup/stream")
     assert desk.hub.open_streams == 1
