@@ -46,6 +46,8 @@ on = ["call.*", "leg.ended"]
 streams = STREAMS
 """
 CORES = 2
+FIRST = 5000
+"""The extension of the first agent. The load's calls are at others, so that what it shows is what open streams cost."""
 RINGINGS_A_SECOND = 50
 CONNECTIONS = 8
 """Of the PBX: a post that waits for its answer does not delay the next one."""
@@ -117,7 +119,7 @@ class Measurement:
             for number in range(first, int(RINGINGS_A_SECOND * self._seconds), CONNECTIONS):
                 due = start + number / RINGINGS_A_SECOND
                 time.sleep(max(0.0, due - time.monotonic()))
-                call_id, extension = f"ring-{streams}-{number}", str(1000 + number % agents)
+                call_id, extension = f"ring-{streams}-{number}", str(FIRST + number % agents)
                 sent[call_id] = (extension, due)
                 form = {"event_type": "ringing", "call_uuid": call_id, "dialed_user": extension, "direction": "inbound"}
                 session.post(self._event, {**form, "caller_id_number": f"0532{number:07}"}, timeout=10)
@@ -184,12 +186,12 @@ def _load(order: Order) -> Report:
 
 
 def _grant(bridge: BridgeProcess, count: int) -> list[str]:
-    """The tokens of as many agents, at the extensions from 1000 on: what `popup grant` does, in one process."""
+    """The tokens of as many agents, at the extensions from `FIRST` on: what `popup grant` does, in one process."""
     grants.PIN_METHOD = "scrypt:1024:8:1"  # nobody signs in by PIN here: two hundred of the real ones take a while
     store = Beside(f"sqlite:///{bridge.database}")
     feed, tokens = Feeds(store).of("screens"), []
     for number in range(count):
-        item, issued = grants.new_grant([str(1000 + number)], "", time.time())
+        item, issued = grants.new_grant([str(FIRST + number)], "", time.time())
         feed.publish(GRANTS, item, keep=None)
         tokens.append(issued.token)
     store.close()

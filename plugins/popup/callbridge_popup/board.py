@@ -71,10 +71,11 @@ class Board:
         """Take off what was never ended, forget what is long over; returns the cards that changed, call by call."""
         changes = []
         for key, screens in list(self._calls.items()):
-            gone = screens.expire(now - self._settings.ringing_for, now - self._settings.talking_for)
-            if gone:
-                changes.append(self._changed(item_id, key, gone, now))
-            if not screens.is_visible and screens.heard_at < now - FORGET_AFTER:
+            if screens.is_visible:
+                gone = screens.expire(now - self._settings.ringing_for, now - self._settings.talking_for)
+                if gone:
+                    changes.append(self._changed(item_id, key, gone, now))
+            elif screens.heard_at < now - FORGET_AFTER:
                 self._forget(key)
         return changes
 

@@ -184,13 +184,15 @@ class Hub:
     # --- reading the feed -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        is_down = False
+        is_down, next_look = False, 0.0
         while not self._stopping.is_set():
             try:
                 if not self._feed.wait(CHANNELS, self._after, TICK):
                     self._stopping.wait(0.05)  # it does not wait while the bridge stops
                 self.catch_up()
-                self._expire()
+                if time.monotonic() >= next_look:  # it goes through all cards, and many a second may change
+                    self._expire()
+                    next_look = time.monotonic() + TICK
                 if is_down:
                     self._log.warning("the store can be read again")
                 is_down = False
