@@ -399,7 +399,7 @@ def test_the_example_configuration_loads_with_every_example_in_use(tmp_path: Pat
     file = tmp_path / "bridge.toml"
     file.write_text(uncommented(EXAMPLE.read_text("utf-8")), "utf-8")
     settings = load_settings(file, {})
-    assert list(settings.connectors) == ["missed_to_slack", "crm", "call_log", "crm_log", "team_chat"]
+    assert list(settings.connectors) == ["missed_to_slack", "crm", "call_log", "crm_log", "screens", "team_chat"]
     assert set(settings.connectors["missed_to_slack"].options) == {"webhook_url"}
     assert set(settings.connectors["crm"].options) == {"url", "secrets"}
 
