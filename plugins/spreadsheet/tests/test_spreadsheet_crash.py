@@ -68,8 +68,7 @@ def write_until_killed(ended: Ended) -> Callable[..., int]:
             for _ in writer.stdout:
                 confirmed += 1
                 if confirmed == rows:
-                    writer.kill()
-                    break
+                    writer.kill()  # what it has confirmed by then is still to be read
         assert writer.returncode == -signal.SIGKILL
         return confirmed
 
