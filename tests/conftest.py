@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ from bridge.testing import (
     recording_sink,
     running_bridge,
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that start, end or try again."""
+    return len(os.sched_getaffinity(0)) + 1
+
 
 TOKEN = "a-token-of-the-office"
 OTHER_TOKEN = "tökén +%25 of tomorrow"
