@@ -70,7 +70,7 @@ $(VENV)/runtime.stamp: $(PROJECTS) $(PINS)
 	$(MAKE_VENV)
 	@echo "installing the bridge and its plugins into $(VENV)"
 	@$(PIP) setuptools
-	@$(PIP) --no-build-isolation -e . $(PLUGINS)
+	@$(PIP) --no-build-isolation -e '.[postgresql]' $(PLUGINS)
 	@touch $@
 
 $(VENV)/dev.stamp: $(PROJECTS) $(PINS)

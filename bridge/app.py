@@ -29,6 +29,7 @@ from bridge.services import Services
 from bridge.settings import Settings, secrets_of
 from bridge.silence import SilenceWatch
 from bridge.store import Accepted, Database, Store
+from bridge.store.dialects import DUE, PUBLISHED
 from bridge.store.feeds import Feeds, StoreHistory
 from bridge.store.leases import new_token
 
@@ -50,7 +51,7 @@ class Bridge:
         self.settings = settings
         self.clock = clock
         self.stopping = threading.Event()
-        self.database = Database(settings.store.url)
+        self.database = Database(settings.store.url.get_secret_value())
         lanes: dict[Place, Lane] = {}
         token = new_token()
         # The store is made before the connectors, which get feeds in it: it is told later whom events are owed to.
@@ -103,7 +104,7 @@ class Bridge:
         self.database.refuse_damaged()
         self.database.migrate_apart()
         places = [place for connector in self.plugins.connectors.values() for place in connector.places]
-        self.store.start(tuple(self.plugins.sources), places, self._notice_foreign_write)
+        self.store.start(tuple(self.plugins.sources), places, self._hear)
         failed = self._call_hooks("bridge_start")
         for name, directory in self.plugins.directories.items():
             if error := directory.error or failed.get(("directories", name)):
@@ -140,8 +141,13 @@ class Bridge:
         """Close the store, after the last post."""
         self.store.stop()
 
-    def _notice_foreign_write(self) -> None:
-        self.dispatcher.notice_foreign_write()
+    def _hear(self, kind: str, name: str) -> None:
+        """Another process has written."""
+        if kind == DUE:
+            self.dispatcher.nudge_connector(name)
+            return
+        if kind != PUBLISHED:
+            self.dispatcher.notice_foreign_write()
         self.feeds.look()
 
     def _say_who_may_post(self) -> None:

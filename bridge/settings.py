@@ -13,6 +13,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -148,9 +149,19 @@ class IntakeSettings(Table):
 
 
 class StoreSettings(Table):
-    """Where everything is kept: an SQLAlchemy URL."""
+    """Where everything is kept: an SQLAlchemy URL, of SQLite or PostgreSQL."""
 
-    url: StoreUrl = "sqlite:///var/callbridge.db"
+    url: StoreUrl = SecretStr("sqlite:///var/callbridge.db")
+
+    @property
+    def passwords(self) -> set[str]:
+        """What of the URL is secret, as it is written and as it is meant. The rest may be told to people."""
+        url = urlsplit(self.url.get_secret_value())
+        written = [
+            url.password,
+            *(value for name, value in parse_qsl(url.query) if name in ("password", "sslpassword")),
+        ]
+        return {form for one in written if one for form in (one, unquote(one))}
 
 
 class HttpSettings(Table):
@@ -408,6 +419,8 @@ def read_options(model: type[M], options: Mapping[str, Any], path: str) -> M:
 
 def secrets_of(value: object) -> set[str]:
     """Every secret text within models, dataclasses, mappings and lists."""
+    if isinstance(value, StoreSettings):
+        return value.passwords
     if isinstance(value, SecretBytes):
         return {value.get_secret_value().decode("utf-8", "replace")}
     if isinstance(value, SecretStr | Secret):

@@ -53,13 +53,21 @@ def _region(region: str) -> str:
     return region
 
 
-def _store_url(url: str) -> str:
+def _store_url(secret: SecretStr) -> SecretStr:
     # The URL is not shown: it may hold a password.
-    if not url.startswith("sqlite:"):
-        raise ValueError("only SQLite is supported: write sqlite:///var/callbridge.db")
-    if not re.fullmatch(r"sqlite:///(?!:memory:).+", url):
-        raise ValueError("must name a file, as events are kept on disk: write sqlite:///var/callbridge.db")
-    return url
+    url = secret.get_secret_value()
+    if url.startswith("sqlite:"):
+        if not re.fullmatch(r"sqlite:///(?!:memory:).+", url):
+            raise ValueError("must name a file, as events are kept on disk: write sqlite:///var/callbridge.db")
+        return secret
+    if not re.match(r"postgresql(\+psycopg)?:", url):
+        raise ValueError(f"must be an SQLite file or a PostgreSQL database: write {_STORES}")
+    if not re.fullmatch(r"[^:]+://[^/?#]*/[^/?#]+(\?[^#]*)?", url):
+        raise ValueError("must name a database: write postgresql+psycopg://user:password@host/callbridge")
+    return secret
+
+
+_STORES = "sqlite:///var/callbridge.db or postgresql+psycopg://user:password@host/callbridge"
 
 
 def _token(token: SecretStr) -> SecretStr:
@@ -96,6 +104,6 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Region = Annotated[str, AfterValidator(_region)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]
 Text = Annotated[str, Field(min_length=1)]
 Token = Annotated[SecretStr, AfterValidator(_token)]

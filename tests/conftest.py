@@ -29,6 +29,7 @@ from bridge.testing import (
     recording_sink,
     running_bridge,
 )
+from tests.plugins_for_tests.cluster import Cluster, find_binaries, running_cluster
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -222,6 +223,16 @@ class Office:
     def rows(self, *arguments: str) -> list[Json]:
         """What a command prints with --json."""
         return read_rows(self.bridge, *arguments)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
+    with running_cluster(binaries) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_the_systemd_unit_fits_the_configuration(tmp_path: Path) -> None:
     settings = load_settings(ROOT / "config" / "bridge.toml", environment | {"CALLBRIDGE_SECRETS_DIR": str(tmp_path)})
 
     assert [token.get_secret_value() for token in settings.intake.tokens] == ["first", "second"]
-    assert settings.store.url == "sqlite:////var/lib/callbridge/callbridge.db"
+    assert settings.store.url.get_secret_value() == "sqlite:////var/lib/callbridge/callbridge.db"
     assert settings.server.on_loopback
 
 

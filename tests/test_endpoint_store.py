@@ -44,7 +44,7 @@ def test_what_cannot_be_stored_is_answered_503_in_text(refusing: Desk) -> None:
 def test_a_locked_store_is_answered_503_and_the_bridge_recovers(
     open_desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.store.database.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("bridge.store.dialects.sqlite.BUSY_SECONDS", 0.2)
     desk = open_desk()
     with closing(sqlite3.connect(tmp_path / "desk.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

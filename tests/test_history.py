@@ -72,9 +72,8 @@ def test_calls_of_an_older_callbridge_are_found_too(tmp_path: Path) -> None:
     assert call is not None
     other = call.model_copy(update={"direction": "outbound", "called": call.caller, "caller": call.called})
     inside = call.model_copy(update={"direction": "internal"})
-    with rig(tmp_path) as bridge:
-        path = bridge.path
-    database = Database(f"sqlite:///{path}")
+    with rig(tmp_path):
+        database = Database(f"sqlite:///{tmp_path / 'rig.db'}")
     with database.writer.begin() as connection:
         for statement in (
             "DROP TABLE feed",

@@ -106,7 +106,7 @@ def test_settings_have_defaults_that_run_on_this_machine_alone() -> None:
     assert settings.server.trusted_proxies == ()
     assert (settings.intake.tokens, settings.intake.open, settings.intake.allow_from) == ((), False, ())
     assert settings.intake.duplicate_window == 10
-    assert settings.store.url == "sqlite:///var/callbridge.db"
+    assert settings.store.url.get_secret_value() == "sqlite:///var/callbridge.db"
     assert settings.log.level == "info"
     assert settings.connectors == {}
     assert settings.directories == {}
@@ -185,11 +185,34 @@ def test_a_value_that_cannot_be_used_is_named_with_a_remedy(tables: dict[str, An
     assert words in found[path]
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db/calls", "mysql://db", "var/callbridge.db"])
-def test_another_store_than_sqlite_is_refused_without_showing_its_password(url: str) -> None:
+@pytest.mark.parametrize("url", ["postgresql+asyncpg://me:hunter2@db/calls", "mysql://me:hunter2@db", "var/calls.db"])
+def test_another_store_than_sqlite_or_postgresql_is_refused_without_showing_its_password(url: str) -> None:
     message = faults(store={"url": url})["store.url"]
-    assert "only SQLite is supported" in message
+    assert "must be an SQLite file or a PostgreSQL database" in message
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@db", "postgresql+psycopg://db/", "postgresql:///?host=db"])
+def test_a_postgresql_url_without_a_database_is_refused_without_showing_its_password(url: str) -> None:
+    message = faults(store={"url": url})["store.url"]
+    assert "must name a database" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "passwords"),
+    [
+        ("postgresql+psycopg://me:hunter%2f2@db:5433/calls", {"hunter%2f2", "hunter/2"}),
+        ("postgresql:///calls?host=/run/postgresql&user=me&password=hunter2", {"hunter2"}),
+        ("postgresql://me@db/calls", set()),
+        ("sqlite:///var/calls.db", set()),
+    ],
+)
+def test_of_a_store_only_the_password_is_secret_but_nothing_of_it_is_shown(url: str, passwords: set[str]) -> None:
+    settings = Settings(store={"url": url})
+    assert secrets_of(settings) == passwords
+    assert "hunter" not in repr(settings)
+    assert "hunter" not in str(settings.model_dump())
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import StoreError
-from bridge.store import database as databases
 from bridge.store.database import Database
+from bridge.store.dialects import sqlite
 from bridge.store.writer import Writer
 from bridge.testing import eventually
 
@@ -22,7 +22,7 @@ from bridge.testing import eventually
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a store with one table; a transaction waits 50 ms for the lock."""
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     file = tmp_path / "store.db"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE kept (name TEXT NOT NULL UNIQUE)")

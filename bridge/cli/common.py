@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -52,7 +52,7 @@ def loaded_plugins(settings: Settings) -> Iterator[Plugins]:
     from bridge.services import Services
     from bridge.store.feeds import Beside, Feeds, StoreHistory
 
-    store = Beside(settings.store.url)
+    store = Beside(settings.store.url.get_secret_value())
     try:
         directories = Directories(())
         plugins = examine_plugins(settings, Services(StoreHistory(store), Feeds(store).of, directories))
@@ -74,17 +74,17 @@ def writing(path: Path | None) -> Iterator[Any]:
         yield connection
 
 
-def emptied_log(path: Path | None) -> bool:
-    """Write the log beside the store into it and empty it; whether that was possible, as others may read from it."""
+def scrub(path: Path | None) -> str | None:
+    """Overwrite what was erased; returns where some of it may still stand, for people."""
     with _database(path) as database, _one_line_errors():
-        return bool(database.empty_log())
+        return cast("str | None", database.scrub())
 
 
 @contextmanager
 def _database(path: Path | None) -> Iterator[Any]:
     from bridge.store import Database
 
-    database = Database(load_settings(path, os.environ).store.url)
+    database = Database(load_settings(path, os.environ).store.url.get_secret_value())
     try:
         database.migrate()
         yield database

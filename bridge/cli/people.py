@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.common import config_option, emptied_log, reading, writing
+from bridge.cli.common import config_option, reading, scrub, writing
 from bridge.errors import BridgeError
 from bridge.settings import load_settings
 
@@ -31,8 +31,8 @@ def forget(path: Path | None, number: str) -> None:
     click.echo(f"{known}: " + (_in_words(counts) + " erased" if counts else "nothing is kept of this number"))
     if told:
         click.echo(f"it was delivered to {', '.join(told)}: what they keep has to be erased there")
-    if counts and not emptied_log(path):
-        click.echo("the log beside the store is in use: what was erased leaves it with the next writes")
+    if counts and (rest := scrub(path)):
+        click.echo(rest)
 
 
 @click.command()

@@ -20,7 +20,7 @@ def backup(path: Path | None, file: Path) -> None:
     """Write the whole store into a new FILE, while the bridge runs."""
     from bridge.store.safekeeping import back_up
 
-    size = back_up(load_settings(path, os.environ).store.url, file)
+    size = back_up(_store_of(path), file)
     click.echo(f"{file} holds the store as it is now ({size / 1_000_000:.1f} MB)")
 
 
@@ -31,6 +31,10 @@ def restore(path: Path | None, file: Path) -> None:
     """Put a backup in the place of the store, while no bridge runs. The store that was there is kept beside it."""
     from bridge.store.safekeeping import restore as bring_back
 
-    kept = bring_back(load_settings(path, os.environ).store.url, file)
+    kept = bring_back(_store_of(path), file)
     click.echo(f"{file} is restored" + (f"; what was there is kept as {kept}" if kept else ""))
     click.echo("what waited when the backup was made is delivered at the next start, also what has arrived since")
+
+
+def _store_of(path: Path | None) -> str:
+    return load_settings(path, os.environ).store.url.get_secret_value()

@@ -107,6 +107,10 @@ class Dispatcher:
                 self._of(place).due_at = 0.0
                 self._wake.set()
 
+    def nudge_connector(self, name: str) -> None:
+        """Something is due for a connector."""
+        self.nudge(place for place in self._lanes if place[0] == name)
+
     def notice_foreign_write(self) -> None:
         """Another process has written: anything may be due, and connectors may be paused or resumed."""
         self._look_anew = True
@@ -228,7 +232,7 @@ class Dispatcher:
         for name, fresh_from in oldest.items():
             if fresh_from < now - self._ages[name]:
                 self._store.expire(name, now - self._ages[name])
-                self.nudge(place for place in self._lanes if place[0] == name)
+                self.nudge_connector(name)
 
     def _tell_dead(self) -> None:
         now = self._clock()

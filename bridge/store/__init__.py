@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.health import Health, Place
@@ -19,6 +19,7 @@ from bridge.interpret import Arrival, Interpreter
 from bridge.model import Trouble
 from bridge.store import schema
 from bridge.store.arrivals import Accepted, Arrivals, Aside, Route, keep_aside
+from bridge.store.bulk import insert_rows
 from bridge.store.database import Database, store_error
 from bridge.store.deliveries import (
     Claim,
@@ -32,6 +33,7 @@ from bridge.store.deliveries import (
     release,
     release_dead,
 )
+from bridge.store.dialects import ANYTHING, Hear, Watch
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.pruning import delete_old, find_old
@@ -67,22 +69,29 @@ class Store:
         self._arrivals = Arrivals(interpreter, route, leasing, clock)
         self._outcomes = Outcomes(route)
         self._clock = clock
+        self._watch: Watch | None = None
 
-    def start(
-        self, sources: Sequence[str], places: Sequence[Place], on_foreign_write: Callable[[], None] = lambda: None
-    ) -> None:
+    def start(self, sources: Sequence[str], places: Sequence[Place], hear: Hear = lambda _kind, _name: None) -> None:
         """Start the writer; make a row for each that is configured, and take back what dead processes had claimed.
 
-        `on_foreign_write` is called after another process has written.
+        `hear` is told what other processes have written.
         """
-        self._writer.start(on_foreign_write)
+        self._writer.start(lambda: hear(ANYTHING, ""))
         self._writer.call(_prepare, (sources, places))
         self._writer.call(_release_dead, self._clock())
+        self._watch = self._database.watch(hear)
+        self._watch.start()
 
     def stop(self) -> None:
         """Commit what has been asked for, and close."""
+        if self._watch is not None:
+            self._watch.stop()
         self._writer.stop()
         self._database.close()
+
+    def leads(self) -> bool:
+        """Whether this process is the one of all on the store that does what only one need do. Raises StoreError."""
+        return self._watch is not None and self._watch.leads()
 
     def accept(self, arrival: Arrival, then: Callable[[Accepted | Exception], None]) -> None:
         """Keep an arrival. `then` is told after it is committed and synced to disk, or why it is not: StoreError, or
@@ -179,22 +188,17 @@ class Store:
 
 def prepare(connection: Connection, sources: Sequence[str], places: Sequence[Place]) -> None:
     """Make the rows of what is configured and has none yet."""
-    _insert_missing(connection, schema.sources, {name: {"contradictions": 0} for name in sources})
+    insert_rows(
+        connection, schema.sources, [{"name": name, "contradictions": 0} for name in sorted(sources)], replace=()
+    )
     make_places(connection, places)
-    _insert_missing(connection, schema.heartbeat, {"bridge": {"beat_at": 0.0}})
+    insert_rows(connection, schema.heartbeat, [{"name": "bridge", "beat_at": 0.0}], replace=())
 
 
 def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Sequence[Place]]]) -> list[None]:
     for sources, places in wanted:
         prepare(connection, sources, places)
     return [None] * len(wanted)
-
-
-def _insert_missing(connection: Connection, table: Any, rows: dict[str, dict[str, object]]) -> None:
-    known = set(connection.execute(select(table.c.name)).scalars())
-    missing = [{"name": name, **row} for name, row in rows.items() if name not in known]
-    if missing:
-        connection.execute(insert(table), missing)
 
 
 def _release_dead(connection: Connection, moments: Sequence[float]) -> list[int]:

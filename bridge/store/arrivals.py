@@ -17,6 +17,7 @@ from bridge.model import Event, Fields
 from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import NO_DUES, Dues, Leasing, Owed, owe
+from bridge.store.dialects import dialect_of
 
 CROWD = 6
 """Posts in one transaction from which on they count as a crowd: they come as fast as they can be taken."""
@@ -88,6 +89,7 @@ class Arrivals:
         if len(arrivals) >= CROWD:
             self.crowded_until = time.monotonic() + CROWD_SECONDS
         keys = [_key(arrival) for arrival in arrivals]
+        dialect_of(connection).lock_calls(connection, keys)
         calls = _load(connection, keys, arrivals)
         kept: list[_Kept] = []
         for index, (key, arrival) in enumerate(zip(keys, arrivals, strict=True)):
@@ -110,7 +112,7 @@ class Arrivals:
     def _note_posts(self, connection: Connection, arrivals: Sequence[Arrival]) -> None:
         """When each source last posted, to the second: not every transaction need write it."""
         latest = {arrival.source.name: arrival.received_at.timestamp() for arrival in arrivals}
-        for name, at in latest.items():
+        for name, at in sorted(latest.items()):
             if abs(at - self._noted.get(name, 0.0)) >= 1.0:
                 connection.execute(_NOTE_POST, {"of_name": name, "at": at})
                 self._noted[name] = at
@@ -177,8 +179,7 @@ def _load(connection: Connection, keys: Sequence[str], arrivals: Sequence[Arriva
 
 
 def _save_calls(connection: Connection, calls: Mapping[str, _Call]) -> None:
-    # Sorted, so that processes that save the same calls at the same time take their rows in the same order.
-    rows = [_call_row(key, call, call.left) for key, call in sorted(calls.items()) if call.left is not None]
+    rows = [_call_row(key, call, call.left) for key, call in calls.items() if call.left is not None]
     insert_rows(connection, schema.calls, rows, replace=_CHANGING)
 
 
@@ -201,7 +202,7 @@ def _call_row(key: str, call: _Call, left: Interpretation) -> dict[str, object]:
 
 def _note_doubts(connection: Connection, doubts: Sequence[Arrival]) -> None:
     """That the flag of a source contradicted the evidence."""
-    for doubt in doubts:
+    for doubt in sorted(doubts, key=lambda one: one.source.name):
         at, hint = doubt.received_at.timestamp(), doubt.reading.flag_hint
         connection.execute(_NOTE_DOUBT, {"of_name": doubt.source.name, "at": at, "hint": hint})
 

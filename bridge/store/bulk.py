@@ -12,32 +12,42 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from bridge.store.database import execute
+from bridge.store.dialects import dialect_of
+from bridge.store.driver import execute
 
 
 def select_in(
-    connection: Connection, table: Table, columns: Sequence[str], key: str, values: Sequence[object], also: str = ""
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    key: str,
+    values: Sequence[object],
+    also: str = "",
+    *,
+    lock: bool = False,
 ) -> list[Any]:
     """The rows whose column `key` is one of the values, as tuples of `columns`; `also` is a further condition.
 
-    Where the database can, they are locked until the end of the transaction, in the order of the key.
+    With `lock` nobody else changes them until the end of the transaction.
     """
     if not values:
         return []
-    statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {key} IN {_row(connection, len(values))}"  # noqa: S608  # our own names
+    dialect = dialect_of(connection)
+    condition, parameters = dialect.one_of(key, values)
+    statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {condition}"  # noqa: S608  # our own names
     if also:
         statement += f" AND {also}"
-    if connection.dialect.name != "sqlite":  # a transaction of SQLite's has the whole database to itself
-        statement += f" ORDER BY {key} FOR UPDATE"
-    return execute(connection, statement, values)
+    if lock:
+        statement += dialect.lock_rows(table)
+    return execute(connection, statement, parameters)
 
 
 def insert_rows(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], *, replace: Sequence[str] = ()
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], *, replace: Sequence[str] | None = None
 ) -> None:
     """Insert rows that all have the same columns in the same order.
 
-    Where a row with that primary key is there already, its columns `replace` take the new values.
+    Where a row with that primary key is there already, its columns `replace` take the new values; () leaves it alone.
     """
     if not rows:
         return
@@ -45,11 +55,12 @@ def insert_rows(
         insert_rows(connection, table, rows[:most], replace=replace)
         insert_rows(connection, table, rows[most:], replace=replace)
         return
-    statement = f"INSERT INTO {table.name} ({', '.join(rows[0])}) {_values(connection, rows)}"
-    if replace:
+    statement = f"INSERT INTO {table.name} ({', '.join(rows[0])}) {_values(connection, table, rows)}"
+    if replace is not None:
         key = ", ".join(column.name for column in table.primary_key)
-        statement += f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in replace)}"
-    execute(connection, statement, _flat(rows))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in replace)
+        statement += f" ON CONFLICT ({key}) DO {f'UPDATE SET {changes}' if changes else 'NOTHING'}"
+    execute(connection, statement, dialect_of(connection).parameters(rows))
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
@@ -66,10 +77,10 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     key, *columns = rows[0]
     changes = ", ".join(f"{name} = new.column{number}" for number, name in enumerate(columns, 2))
     statement = (
-        f"UPDATE {table.name} SET {changes} FROM ({_values(connection, rows)}) AS new "  # noqa: S608  # our own names
+        f"UPDATE {table.name} SET {changes} FROM ({_values(connection, table, rows)}) AS new "  # noqa: S608  # our own names
         f"WHERE {table.name}.{key} = new.column1"
     )
-    execute(connection, statement, _flat(rows))
+    execute(connection, statement, dialect_of(connection).parameters(rows))
 
 
 def _most_rows(rows: Sequence[Mapping[str, object]]) -> int:
@@ -77,14 +88,6 @@ def _most_rows(rows: Sequence[Mapping[str, object]]) -> int:
     return max(1, 30_000 // len(rows[0]))
 
 
-def _values(connection: Connection, rows: Sequence[Mapping[str, object]]) -> str:
-    return f"VALUES {', '.join([_row(connection, len(rows[0]))] * len(rows))}"
-
-
-def _row(connection: Connection, length: int) -> str:
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    return f"({', '.join([mark] * length)})"
-
-
-def _flat(rows: Sequence[Mapping[str, object]]) -> list[object]:
-    return [value for row in rows for value in row.values()]
+def _values(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> str:
+    row = dialect_of(connection).row(table, rows[0])
+    return f"VALUES {', '.join([row] * len(rows))}"

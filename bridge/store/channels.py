@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, in
 
 from bridge.services import FeedItem
 from bridge.store import schema
+from bridge.store.dialects import PUBLISHED, dialect_of
 
 CHUNK = 1000
 """Rows a transaction of the sweeping: the intake must not wait long for the lock."""
@@ -20,8 +21,11 @@ Published = tuple[str, str, float, float | None, str]
 
 
 def publish(connection: Connection, items: Sequence[Published]) -> list[int]:
-    """Insert items; returns their ids. Writers come one after the other, so ids grow in the order of the commits."""
+    """Insert items; returns their ids, which grow in the order of the commits: who reads on from one misses nothing."""
     columns = ("connector", "channel", "published_at", "expires_at", "data")
+    dialect = dialect_of(connection)
+    dialect.lock_feeds(connection)
+    dialect.announce(connection, PUBLISHED, [""])
     return [connection.execute(_INSERT, dict(zip(columns, item, strict=True))).scalar_one() for item in items]
 
 

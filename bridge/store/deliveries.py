@@ -27,6 +27,7 @@ from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in, update_rows
+from bridge.store.dialects import ANYTHING, DUE, dialect_of
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
@@ -122,7 +123,13 @@ def owe(
             Dues((*had.claims, claim), had.waiting) if claim else Dues(had.claims, had.waiting | {one.place})
         )
     insert_rows(connection, _deliveries, rows)
+    announce_due(connection, [name for due in dues.values() for name, _ in due.waiting])
     return dues
+
+
+def announce_due(connection: Connection, connectors: Iterable[str]) -> None:
+    """Tell the other processes that something is due for connectors."""
+    dialect_of(connection).announce(connection, DUE, connectors)
 
 
 def _waiting_targets(connection: Connection, calls: set[str | None]) -> set[tuple[str | None, str, str]]:
@@ -220,6 +227,8 @@ _DUE = (
     .where(_IS_DUE, ~_HELD_BACK)
     .order_by(_c.due_at, _c.id)
     .limit(bindparam("limit"))
+    # What another process claims at this moment is his; where there are many writers.
+    .with_for_update(of=_deliveries, skip_locked=True)
 )
 _SOMETHING_DUE = select(_c.id).where(_IS_DUE).limit(1)
 _NEXT_DUE = select(func.min(_c.due_at)).where(_WAITS, _c.due_at > bindparam("now"))
@@ -233,11 +242,16 @@ _LEASE = (
 
 
 def _is_outdated(connection: Connection, request: ClaimRequest) -> bool:
-    if request.health_version is None:
+    known = request.health_version
+    if known is None and not request.probe:
         return False
+    # Whoever probes does so alone: the next one sees what he has leased.
     connector, wanted = request.place
-    rows = select_in(connection, schema.connectors, ("target", "health"), "name", [connector])
-    return any(Health.from_json(health).version > request.health_version for target, health in rows if target == wanted)
+    columns = ("target", "health")
+    rows = select_in(connection, schema.connectors, columns, "name", [connector], lock=request.probe)
+    return known is not None and any(
+        Health.from_json(health).version > known for target, health in rows if target == wanted
+    )
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
@@ -308,7 +322,10 @@ def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
     """Write how deliveries ended, but only those whose lease is still held; returns what was written, by their ids."""
     columns = ("id", "lease", "fresh_from", "last_error", "contact")
     ids = [ending.claim.id for ending in endings]
-    held = {row[0]: _Held(*row[1:]) for row in select_in(connection, _deliveries, columns, "id", ids, _IS_PENDING)}
+    held = {
+        row[0]: _Held(*row[1:])
+        for row in select_in(connection, _deliveries, columns, "id", ids, _IS_PENDING, lock=True)
+    }
     ours = [
         ending if held[ending.claim.id].fresh_from == ending.claim.fresh_from else _begun_anew(ending)
         for ending in endings
@@ -378,25 +395,30 @@ _RELEASE = (
 
 def release(connection: Connection, claims: Sequence[tuple[Claim, float]]) -> list[None]:
     """Give claims back untried, due at once: (claim, now)."""
-    connection.execute(_RELEASE, [{"of_id": claim.id, "token": claim.lease, "now": now} for claim, now in claims])
+    rows = [{"of_id": claim.id, "token": claim.lease, "now": now} for claim, now in claims]
+    connection.execute(_RELEASE, sorted(rows, key=lambda row: str(row["of_id"])))
+    announce_due(connection, [claim.connector for claim, _ in claims])
     return [None] * len(claims)
 
 
 def expire(connection: Connection, limits: Sequence[tuple[str, float, float]]) -> list[int]:
     """End what has waited past its `max_age`: (connector, fresh before, now); returns how many each."""
-    return [
-        connection.execute(
-            update(_deliveries)
-            .where(
-                _c.connector == connector,
-                _c.state == "pending",
-                _c.fresh_from < before,
-                or_(_c.lease.is_(None), _c.due_at <= now),
-            )
-            .values(state="expired", finished_at=now, lease=None)
-        ).rowcount
-        for connector, before, now in limits
-    ]
+    return [_expire(connection, *limit) for limit in limits]
+
+
+def _expire(connection: Connection, connector: str, before: float, now: float) -> int:
+    old = select(_c.id).where(
+        _c.connector == connector,
+        _c.state == "pending",
+        _c.fresh_from < before,
+        or_(_c.lease.is_(None), _c.due_at <= now),
+    )
+    chosen = _c.id.in_(old.with_for_update(skip_locked=True))
+    change = update(_deliveries).where(chosen).values(state="expired", finished_at=now, lease=None)
+    count = connection.execute(change).rowcount
+    if count:
+        announce_due(connection, [connector])  # what they have held back
+    return count
 
 
 def oldest_waiting(connection: Connection, connectors: Iterable[str]) -> dict[str, float]:
@@ -417,6 +439,7 @@ def release_dead(connection: Connection, is_dead: Callable[[str], bool], now: fl
     dead = [token for token in tokens if token is not None and is_dead(token)]
     if not dead:
         return 0
-    return connection.execute(
-        update(_deliveries).where(_c.state == "pending", _c.lease.in_(dead)).values(lease=None, due_at=now)
-    ).rowcount
+    theirs = select(_c.id).where(_c.state == "pending", _c.lease.in_(dead)).with_for_update(skip_locked=True)
+    change = update(_deliveries).where(_c.id.in_(theirs)).values(lease=None, due_at=now)
+    dialect_of(connection).announce(connection, ANYTHING, [""])
+    return connection.execute(change).rowcount

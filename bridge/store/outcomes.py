@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from bridge.store import schema
 from bridge.store.arrivals import Route, event_row
 from bridge.store.bulk import insert_rows, select_in
 from bridge.store.deliveries import Ending, Owed, end, owe
+from bridge.store.dialects import ANYTHING, dialect_of
 
 _SAVE_HEALTH = (
     update(schema.connectors)
@@ -46,15 +47,13 @@ class Outcomes:
         The health is folded inside the transaction, so that all processes on one store count the same failures.
         """
         ours = end(connection, endings)
-        before = load_healths(connection, {ending.claim.connector for ending in endings})
-        after = dict(before)
-        for ending in ours.values():
-            place = ending.claim.place
-            if ending.health is not None:
-                after[place] = ending.health(after.get(place, Health()))
-            if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
-                # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
-                after[place] = after.get(place, Health()).died(1)
+        names = {ending.claim.connector for ending in endings}
+        before = load_healths(connection, names)
+        after = _fold(before, ours.values())
+        if after != before and not dialect_of(connection).has_one_writer:
+            # Most endings change nothing, and then nobody waits for anybody. This one does: now nobody else may.
+            before = load_healths(connection, names, lock=True)
+            after = _fold(before, ours.values())
         now = max(ending.at for ending in endings)
         told = self._tell(connection, before, after, now)
         save_healths(connection, before, after)
@@ -62,7 +61,7 @@ class Outcomes:
 
     def tell_dead(self, connection: Connection, moments: Sequence[float]) -> list[frozenset[Place]]:
         """Tell of dead deliveries that had to wait until an hour was over since the last telling."""
-        before = load_healths(connection, None)
+        before = load_healths(connection, None, lock=True)
         after = dict(before)
         told = self._tell(connection, before, after, max(moments))
         save_healths(connection, before, after)
@@ -96,13 +95,28 @@ class Outcomes:
         return self.emit(connection, troubles)[0] if troubles else frozenset()
 
 
-def load_healths(connection: Connection, names: set[str] | None) -> dict[Place, Health]:
-    """How each target of the named connectors does (None: of all that the store knows)."""
+def _fold(healths: Mapping[Place, Health], endings: Iterable[Ending]) -> dict[Place, Health]:
+    """How targets do after endings."""
+    after = dict(healths)
+    for ending in endings:
+        place = ending.claim.place
+        if ending.health is not None:
+            after[place] = ending.health(after.get(place, Health()))
+        if ending.state == "dead" and not ending.claim.event.type.startswith("bridge."):
+            # A trouble that cannot be told makes none of its own: two broken chats would never fall silent.
+            after[place] = after.get(place, Health()).died(1)
+    return after
+
+
+def load_healths(connection: Connection, names: set[str] | None, *, lock: bool = False) -> dict[Place, Health]:
+    """How each target of the named connectors does (None: of all that the store knows). With `lock` nobody else changes
+    that until the end of the transaction."""
     table = schema.connectors
     if names is None:
-        rows: Iterable[Any] = connection.execute(select(table.c.name, table.c.target, table.c.health))
+        query = select(table.c.name, table.c.target, table.c.health).order_by(table.c.name, table.c.target)
+        rows: Iterable[Any] = connection.execute(query.with_for_update() if lock else query)
     else:
-        rows = select_in(connection, table, ("name", "target", "health"), "name", sorted(names))
+        rows = select_in(connection, table, ("name", "target", "health"), "name", sorted(names), lock=lock)
     return {(name, target): Health.from_json(health) for name, target, health in rows}
 
 
@@ -115,6 +129,7 @@ def save_healths(connection: Connection, before: dict[Place, Health], after: dic
             rows.append({"of_name": place[0], "of_target": place[1], "health": after[place].to_json()})
     if rows:
         connection.execute(_SAVE_HEALTH, rows)
+        dialect_of(connection).announce(connection, ANYTHING, [""])
 
 
 def make_places(connection: Connection, places: Collection[Place]) -> None:
@@ -127,14 +142,14 @@ def make_places(connection: Connection, places: Collection[Place]) -> None:
             "target": target,
             "health": Health.joining([health for place, health in known.items() if place[0] == name]).to_json(),
         }
-        for name, target in missing
+        for name, target in sorted(missing)
     ]
-    insert_rows(connection, schema.connectors, rows)
+    insert_rows(connection, schema.connectors, rows, replace=())
 
 
 def change_health(connection: Connection, changes: Sequence[tuple[str, Callable[[Health], Health]]]) -> list[None]:
     """Change how a connector does, all targets of it (pause, resume): (name, change)."""
-    before = load_healths(connection, {name for name, _ in changes})
+    before = load_healths(connection, {name for name, _ in changes}, lock=True)
     after = dict(before)
     for name, change in changes:
         after |= {place: change(health) for place, health in after.items() if place[0] == name}

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, delete, select, t
 
 from bridge.phone import written_forms
 from bridge.store import schema
+from bridge.store.dialects import dialect_of
 
 BLACKED_OUT = "***"
 _MOST_KEYS = 500
@@ -69,6 +70,7 @@ def erase(connection: Connection, traces: Traces) -> dict[str, int]:
 
     Rows that have come to the person's calls since they were found go with them.
     """
+    dialect_of(connection).lock_calls(connection, traces.own[_calls])
     events = _column(connection, _events.c.id, _events.c.call_key, traces.own[_calls]) | traces.own[_events]
     deliveries = _column(connection, _deliveries.c.id, _deliveries.c.event_id, events)
     attempts = _column(connection, _attempts.c.id, _attempts.c.delivery_id, deliveries)

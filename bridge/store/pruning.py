@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, select
 
 from bridge.store import channels, schema
+from bridge.store.dialects import dialect_of
 
 CHUNK = 500
 """Rows a transaction: the intake must not wait long for the lock."""
 
 _events, _deliveries, _attempts = schema.events, schema.deliveries, schema.attempts
 _calls, _quarantine = schema.calls, schema.quarantine
-_IS_OWED = exists().where(_deliveries.c.event_id == _events.c.id, _deliveries.c.state == "pending")
+_WAITS = _deliveries.c.state == "pending"
+_IS_OWED = exists().where(_deliveries.c.event_id == _events.c.id, _WAITS)
 _HAS_EVENTS = exists().where(_events.c.call_key == _calls.c.key)
 
 
@@ -65,11 +67,12 @@ def _delete(connection: Connection, old: Old) -> dict[str, int]:
     of_old = select(_events.c.id, _events.c.call_key).where(_events.c.id.in_(old.events), ~_IS_OWED)
     events = {row.id: row.call_key for row in connection.execute(of_old)}
     calls = [*old.calls, *{key for key in events.values() if key is not None}]
+    dialect_of(connection).lock_calls(connection, calls)  # no post revives one of them meanwhile
     of_events = select(_deliveries.c.id).where(_deliveries.c.event_id.in_(list(events)))
     doomed = {
         "attempts": delete(_attempts).where(_attempts.c.delivery_id.in_(of_events)),
-        "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(list(events))),
-        "events": delete(_events).where(_events.c.id.in_(list(events))),
+        "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(list(events)), ~_WAITS),
+        "events": delete(_events).where(_events.c.id.in_(list(events)), ~_IS_OWED),
         "calls": delete(_calls).where(_calls.c.key.in_(calls), ~_HAS_EVENTS),
         "quarantine": delete(_quarantine).where(_quarantine.c.id.in_(old.quarantine)),
     }

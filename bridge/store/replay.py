@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, case, or_, select, update
 
+from bridge.store.deliveries import announce_due
 from bridge.store.schema import deliveries
 
 _c = deliveries.c
@@ -31,9 +32,11 @@ def known_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
 def _replay(connection: Connection, chosen: ColumnElement[bool], now: float) -> list[str]:
     # What is being tried at this moment keeps its lease: its turn goes on, with the schedule begun anew.
     in_flight = (_c.state == "pending") & _c.lease.is_not(None) & (_c.due_at > now)
+    # Locked in one order, as they are where attempts end.
+    of_ids = select(_c.id).where(chosen).order_by(_c.id).with_for_update()
     statement = (
         update(deliveries)
-        .where(chosen)
+        .where(_c.id.in_(of_ids))
         .values(
             state="pending",
             step=0,
@@ -43,6 +46,8 @@ def _replay(connection: Connection, chosen: ColumnElement[bool], now: float) -> 
             lease=case((in_flight, _c.lease), else_=None),
             due_at=case((in_flight, _c.due_at), else_=now),
         )
-        .returning(_c.id)
+        .returning(_c.id, _c.connector)
     )
-    return list(connection.execute(statement).scalars())
+    replayed = connection.execute(statement).all()
+    announce_due(connection, [row.connector for row in replayed])
+    return [row.id for row in replayed]

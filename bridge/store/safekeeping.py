@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from bridge.errors import StoreError
 from bridge.store import migrations
-from bridge.store.database import sqlite_file
+from bridge.store.dialects.sqlite import sqlite_file
 from bridge.store.occupancy import alone
 
 

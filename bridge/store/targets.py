@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, delete, select, update
 from bridge.ids import new_id
 from bridge.store import schema
 from bridge.store.bulk import insert_rows
+from bridge.store.deliveries import announce_due
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
@@ -29,7 +30,7 @@ def settle_targets(connection: Connection, configured: Sequence[tuple[str, Seque
 
 def _split(connection: Connection, connector: str, targets: Sequence[str]) -> None:
     whole = and_(_c.connector == connector, _c.target == "", _c.state == "pending")
-    rows = connection.execute(select(_deliveries).where(whole)).mappings().all()
+    rows = connection.execute(select(_deliveries).where(whole).order_by(_c.id).with_for_update()).mappings().all()
     copies = [
         {**row, "id": new_id("dlv", row["fresh_from"]), "target": target, "lease": None}
         for row in rows
@@ -37,7 +38,8 @@ def _split(connection: Connection, connector: str, targets: Sequence[str]) -> No
     ]
     if copies:
         insert_rows(connection, _deliveries, copies)
-        connection.execute(delete(_deliveries).where(whole))
+        connection.execute(delete(_deliveries).where(_c.id.in_([row["id"] for row in rows])))
+        announce_due(connection, [connector])
 
 
 def _hand_over(connection: Connection, connector: str, targets: Sequence[str]) -> None:
@@ -48,3 +50,4 @@ def _hand_over(connection: Connection, connector: str, targets: Sequence[str]) -
     if len(gone) == len(new) == 1:
         waiting = and_(_c.connector == connector, _c.target == gone.pop(), _c.state == "pending")
         connection.execute(update(_deliveries).where(waiting).values(target=new.pop(), lease=None))
+        announce_due(connection, [connector])

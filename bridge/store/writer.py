@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
@@ -25,7 +25,7 @@ LARGEST_BATCH = 128
 WATCH_SECONDS = 0.5
 """Seconds between two looks for jobs that nobody waits for and that the store does not answer."""
 FOREIGN_POLL = 0.1
-"""Seconds between two looks whether another process has written: nothing else tells us on SQLite."""
+"""Seconds between two looks whether another process has written, where nothing tells us (SQLite)."""
 
 _log = logging.getLogger("callbridge.store")
 
@@ -95,6 +95,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._dialect = database.dialect
         self._on_foreign_write: Callable[[], None] = lambda: None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._promised: deque[tuple[float, Job]] = deque()
@@ -156,18 +157,20 @@ class Writer:
             try:
                 # Failure policy: a connection that cannot be opened fails the jobs at hand and is tried anew with the
                 # next ones, so the bridge recovers without a restart.
+                if connection is not None and not self._has_committed(connection, jobs):
+                    connection = None
                 if connection is None:
                     connection = self._database.writer.connect()
-                self._commit(connection, jobs)
-                self._look_for_foreign_writes(connection)
+                    self._commit(connection, jobs)
+                if self._dialect.is_polled:
+                    self._look_for_foreign_writes(connection)
             except Exception as error:  # noqa: BLE001  # the one writer must outlive whatever goes wrong
                 failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
                 for job in jobs:
                     job.end(failure)
                 self._data_version = -1  # the next connection counts anew: look once in any case
                 if connection is not None:
-                    connection.invalidate()
-                    connection.close()
+                    _drop(connection)
                     connection = None
         if connection is not None:
             connection.close()
@@ -188,7 +191,7 @@ class Writer:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""
         jobs: list[Job] = []
         try:
-            job = self._jobs.get(timeout=FOREIGN_POLL)
+            job = self._jobs.get(timeout=FOREIGN_POLL if self._dialect.is_polled else None)
             while job is not None:
                 jobs.append(job)
                 if len(jobs) == LARGEST_BATCH:
@@ -202,14 +205,34 @@ class Writer:
             pass
         return [job for job in jobs if not job.is_over]
 
+    def _has_committed(self, connection: Connection, jobs: list[Job]) -> bool:
+        """Commit; False where another connection is needed for it, as this one broke since it was last used (the server
+        was started again), or lost a conflict.
+
+        What has been committed though the answer was lost is done twice then, which every work bears: a post is a
+        repeat, an ending is no longer ours, a claim ends by itself.
+        """
+        try:
+            self._commit(connection, jobs)
+        except DBAPIError as error:
+            if not self._dialect.is_passing(error):
+                raise
+            _drop(connection)
+            return False
+        return True
+
     def _commit(self, connection: Connection, jobs: list[Job]) -> None:
+        jobs = [job for job in jobs if not job.is_over]
         if not jobs:
             return
         try:
             done = _transact(connection, jobs)
-        except OperationalError:
-            raise  # the store itself (locked, full, gone): trying the jobs singly would fail the same way, but slower
-        except Exception as error:  # noqa: BLE001  # whatever one job raises must not fail the others
+        except Exception as error:  # whatever one job raises must not fail the others
+            if isinstance(error, OperationalError) or (
+                isinstance(error, DBAPIError) and self._dialect.is_passing(error)
+            ):
+                # The store itself (locked, full, gone): trying the jobs singly would fail the same way, but slower.
+                raise
             if len(jobs) == 1:
                 jobs[0].end(store_error(error) if isinstance(error, SQLAlchemyError) else error)
                 return
@@ -226,10 +249,7 @@ class Writer:
             return
         self._next_look = now + FOREIGN_POLL
         # On this connection the number changes only when another one has written.
-        driver = connection.connection.driver_connection
-        if driver is None:
-            return
-        version = driver.execute("PRAGMA data_version").fetchone()[0]
+        version = self._dialect.version(connection)
         if self._data_version is not None and version != self._data_version:
             self._on_foreign_write()
         self._data_version = version
@@ -242,7 +262,8 @@ def _transact(connection: Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
         together.setdefault(job.work, []).append(job)
     done: list[tuple[Job, Any]] = []
     with connection.begin():
-        for work, members in together.items():
+        # In every process in the same order, so that two which lock the same rows do not wait for each other.
+        for work, members in sorted(together.items(), key=lambda one: one[0].__qualname__):
             results = work(connection, [job.item for job in members])
             done.extend(zip(members, results, strict=True))
     return done
@@ -252,3 +273,8 @@ def _raised(answer: Any) -> Any:
     if isinstance(answer, BaseException):
         raise answer
     return answer
+
+
+def _drop(connection: Connection) -> None:
+    connection.invalidate()
+    connection.close()

@@ -29,14 +29,24 @@ def free_port() -> int:
 class BridgeProcess:
     """A real bridge: `callbridge serve` in a process of its own, with its config and store in `folder`.
 
-    `config` is TOML without [server] and [store], which are made here (`server` adds keys to the former). `environ` is
-    added to the environment.
+    `config` is TOML without [server] and [store], which are made here: `server` adds keys to the former, `store` is the
+    URL of another store than an SQLite file of its own. `options` follow `serve`; `environ` is added to the
+    environment.
     """
 
     def __init__(
-        self, folder: Path, config: str, *, server: str = "", environ: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        config: str,
+        *,
+        server: str = "",
+        store: str | None = None,
+        options: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
+        self._options = options
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "bridge.toml"
@@ -47,17 +57,14 @@ class BridgeProcess:
             **(environ or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self.config.write_text(
-            f'{_before_tables(config)}\n[server]\nport = {self.port}\n{server}\n[store]\nurl = "sqlite:///{self.database}"\n'
-            f"{_tables(config)}",
-            encoding="utf-8",
-        )
+        made = f'[server]\nport = {self.port}\n{server}\n[store]\nurl = "{store or f"sqlite:///{self.database}"}"'
+        self.config.write_text(f"{_before_tables(config)}\n{made}\n{_tables(config)}", encoding="utf-8")
 
     def start(self, *, until_ready: bool = True) -> None:
         """Start it, and wait until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own program
-                [sys.executable, "-m", "bridge.cli", "serve", "--config", str(self.config)],
+                [sys.executable, "-m", "bridge.cli", "serve", *self._options, "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -147,11 +154,9 @@ class StartBridge(Protocol):
 
 
 @contextmanager
-def running_bridge(
-    folder: Path, config: str, *, server: str = "", environ: Mapping[str, str] | None = None
-) -> Iterator[BridgeProcess]:
-    """A bridge that is ready, and is killed at the end if it still runs."""
-    bridge = BridgeProcess(folder, config, server=server, environ=environ)
+def running_bridge(folder: Path, config: str, **options: Any) -> Iterator[BridgeProcess]:
+    """A bridge that is ready, and is killed at the end if it still runs. `options` are those of `BridgeProcess`."""
+    bridge = BridgeProcess(folder, config, **options)
     try:
         bridge.start()
         yield bridge

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import RowMapping, select, text
+from sqlalchemy import RowMapping, Table, select, text
 
 from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
@@ -50,6 +50,16 @@ def _empty_store() -> bytes:
         database.migrate()
         database.close()
         return path.read_bytes()
+
+
+def _store_in(folder: Path) -> str:
+    """The URL of the store that `store.url` in the folder names, else of an SQLite file there."""
+    if (place := folder / "store.url").exists():
+        return place.read_text("utf-8")
+    path = folder / "rig.db"
+    if not path.exists():
+        path.write_bytes(_empty_store())
+    return f"sqlite:///{path}"
 
 
 _digests = itertools.count()
@@ -160,10 +170,7 @@ class Rig:
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self.path = folder / "rig.db"
-        if not self.path.exists():
-            self.path.write_bytes(_empty_store())
-        database = self._database = Database(f"sqlite:///{self.path}")
+        database = self._database = Database(_store_in(folder))
         lanes: dict[Place, Lane] = {}
         token = self.token = new_token()
         self.store = Store(
@@ -194,7 +201,7 @@ class Rig:
                     self.clock.monotonic,
                 )
         self._lanes = lanes
-        self.store.start(("pbx",), tuple(lanes), self.dispatcher.notice_foreign_write)
+        self.store.start(("pbx",), tuple(lanes), lambda *_: self.dispatcher.notice_foreign_write())
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -268,7 +275,7 @@ class Rig:
     def rows(self, name: str = "chat") -> list[RowMapping]:
         """The deliveries of a connector, in the order they were owed."""
         table = schema.deliveries
-        return self.select(select(table).where(table.c.connector == name).order_by(text("rowid")))
+        return self.select(select(table).where(table.c.connector == name).order_by(self._order(table)))
 
     def rows_at_rest(self, name: str = "chat") -> list[RowMapping]:
         """The same, once nothing is leased any more."""
@@ -295,13 +302,27 @@ class Rig:
     def events(self, event_type: str) -> list[Event]:
         """The kept events of a type."""
         table = schema.events
-        query = select(table.c.payload).where(table.c.type == event_type).order_by(text("rowid"))
+        query = select(table.c.payload).where(table.c.type == event_type).order_by(self._order(table))
         return [Event.from_json(row["payload"]) for row in self.select(query)]
 
     def close(self) -> None:
         """Stop the lanes and close the store."""
         self.dispatcher.stop(0.0)
         self.store.stop()
+
+    def _order(self, table: Table) -> Any:
+        """As the rows were inserted. Where no row says that, ids do if they are made so."""
+        return text("rowid") if self._database.url.get_backend_name() == "sqlite" else table.c.id
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """The store cannot be written: another program keeps it locked."""
+        other = Database(self._database.url.render_as_string(hide_password=False))
+        with other.writer.begin() as connection:
+            if other.url.get_backend_name() == "postgresql":
+                connection.execute(text("LOCK TABLE deliveries, connectors, events IN EXCLUSIVE MODE"))
+            yield
+        other.close()
 
     def _leased(self) -> bool:
         table = schema.deliveries

@@ -12,16 +12,16 @@ _PENDING = sa.text("state = 'pending'")
 
 
 def upgrade() -> None:
-    op.rename_table("connectors", "connectors_before")
     op.create_table(
-        "connectors",
+        "connectors_by_target",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("health", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", "target"),
     )
-    op.execute("INSERT INTO connectors (name, target, health) SELECT name, '', health FROM connectors_before")
-    op.drop_table("connectors_before")
+    op.execute("INSERT INTO connectors_by_target (name, target, health) SELECT name, '', health FROM connectors")
+    op.drop_table("connectors")
+    op.rename_table("connectors_by_target", "connectors")
     op.drop_index("deliveries_due", "deliveries")
     op.create_index(
         "deliveries_due",

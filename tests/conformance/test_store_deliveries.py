@@ -167,6 +167,7 @@ def test_a_claim_by_who_does_not_know_of_a_pause_yet_is_refused(store: Rig) -> N
 # --- crowds -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_delivery_gives_way_to_a_crowd_of_posts_for_a_moment_and_to_a_few_not_at_all(store: Rig) -> None:
     store.miss("1")
     began = time.monotonic()
@@ -309,6 +310,7 @@ def test_the_claims_of_a_dead_process_are_taken_back_at_the_start_and_others_are
     assert len(claim(store)) == 1
 
 
+@pytest.mark.once
 def test_a_process_that_runs_is_not_dead_and_one_that_has_ended_is(tmp_path: Path) -> None:
     script = "import sys; from bridge.store.leases import new_token; print(new_token(), flush=True); sys.stdin.read()"
     with subprocess.Popen(

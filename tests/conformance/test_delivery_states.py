@@ -38,6 +38,7 @@ def test_each_of_several_connectors_gets_the_event(tmp_path: Path) -> None:
         assert (chat.types, crm.types, other.types) == (["call.missed"], ["call.missed"], [])
 
 
+@pytest.mark.once
 def test_what_a_plugin_skips_is_skipped_with_the_reason_and_not_tried_again(tmp_path: Path) -> None:
     chat = Chat(Skip("not for the night shift"))
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -67,6 +68,7 @@ def test_a_temporary_failure_is_tried_again_by_the_schedule_and_then_dead(tmp_pa
         assert len({delivery.event.id for delivery in chat.got}) == 1
 
 
+@pytest.mark.once
 def test_the_other_side_s_wish_to_wait_longer_is_granted(tmp_path: Path) -> None:
     chat = Chat(TemporaryFailure("slow down", status=429, retry_after=60.0))
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -103,6 +105,7 @@ def test_a_retry_sends_the_same_event_though_the_call_has_gone_on(tmp_path: Path
         assert [delivery.event.call.state for delivery in chat.got if delivery.event.call] == ["ringing", "ringing"]
 
 
+@pytest.mark.once
 def test_a_permanent_failure_is_dead_at_once_with_the_reason(tmp_path: Path) -> None:
     chat = Chat(PermanentFailure("HTTP 422: no such field", status=422))
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -114,6 +117,7 @@ def test_a_permanent_failure_is_dead_at_once_with_the_reason(tmp_path: Path) -> 
         assert (row["state"], row["attempts"], row["last_error"]) == ("dead", 1, "HTTP 422: no such field")
 
 
+@pytest.mark.once
 def test_the_plain_failure_counts_as_temporary(tmp_path: Path) -> None:
     chat = Chat(DeliveryFailure("something"), None)
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -124,6 +128,7 @@ def test_the_plain_failure_counts_as_temporary(tmp_path: Path) -> None:
         assert bridge.states() == ["delivered"]
 
 
+@pytest.mark.once
 def test_a_schedule_without_steps_never_tries_again(tmp_path: Path) -> None:
     chat = Chat(TemporaryFailure("down"))
     with rig(tmp_path, (connector(retry={"schedule": []}), chat)) as bridge:
@@ -152,6 +157,7 @@ def test_every_attempt_is_recorded_with_when_how_long_status_and_answer(tmp_path
         assert (second["outcome"], second["status"], second["answer"]) == ("delivered", 201, "made")
 
 
+@pytest.mark.once
 def test_secrets_are_removed_from_what_is_kept_before_it_is_cut(tmp_path: Path) -> None:
     answer = "y" * 495 + "s3cret-token"
     chat = Chat(
@@ -194,6 +200,7 @@ def test_what_is_older_than_max_age_expires_and_is_not_sent(tmp_path: Path) -> N
         assert (bridge.states(), bridge.rows()[0]["last_error"]) == (["expired"], "down")
 
 
+@pytest.mark.once
 def test_age_counts_from_when_the_post_came_though_its_stamps_are_old(tmp_path: Path) -> None:
     chat = Chat()
     with rig(tmp_path, (connector(max_age="1m"), chat)) as bridge:
@@ -203,6 +210,7 @@ def test_age_counts_from_when_the_post_came_though_its_stamps_are_old(tmp_path: 
         assert bridge.states() == ["delivered"]
 
 
+@pytest.mark.once
 def test_a_delivery_expires_while_its_connector_is_paused(tmp_path: Path) -> None:
     chat = Chat()
     with rig(tmp_path, (connector(max_age="1h"), chat)) as bridge:
@@ -231,6 +239,7 @@ def test_an_expired_event_holds_back_none_of_its_call(tmp_path: Path) -> None:
         assert bridge.states() == ["expired", "delivered"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["ringing", "answered"])
 def test_what_comes_after_the_ending_is_delivered_to_nobody(tmp_path: Path, kind: str) -> None:
     chat = Chat()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from bridge.errors import Misconfigured, PermanentFailure, TargetGone, TemporaryFailure
 from bridge.health import Health
 from bridge.model import Delivery, TroubleData
@@ -39,6 +41,7 @@ def test_wrong_credentials_pause_the_connector_and_its_deliveries_stay_pending(t
         assert [row["outcome"] for row in bridge.attempts()] == ["misconfigured"]
 
 
+@pytest.mark.once
 def test_a_misconfigured_connector_is_probed_with_one_delivery_every_15_minutes(tmp_path: Path) -> None:
     chat = Chat(REFUSED)
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -66,6 +69,7 @@ def test_a_probe_that_goes_through_ends_the_pause_and_all_is_delivered(tmp_path:
         assert bridge.health().paused_by is None
 
 
+@pytest.mark.once
 def test_wrong_credentials_use_up_no_step_of_the_schedule(tmp_path: Path) -> None:
     chat = Chat(*[REFUSED] * 10, DOWN, None)
     with rig(tmp_path, (connector(retry={"schedule": ["5s"]}, max_age="7d"), chat)) as bridge:
@@ -79,6 +83,7 @@ def test_wrong_credentials_use_up_no_step_of_the_schedule(tmp_path: Path) -> Non
         assert (bridge.states(), bridge.rows()[0]["attempts"]) == (["delivered"], 12)
 
 
+@pytest.mark.once
 def test_a_probe_that_fails_otherwise_waits_for_the_next_quarter_of_an_hour(tmp_path: Path) -> None:
     chat = Chat(REFUSED, PermanentFailure("HTTP 422"), DOWN, None)
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -107,6 +112,7 @@ def test_another_connector_is_told_once_of_the_pause(tmp_path: Path) -> None:
         assert all(kind.startswith("call.") for kind in chat.types)
 
 
+@pytest.mark.once
 def test_a_new_pause_after_it_had_worked_is_told_again(tmp_path: Path) -> None:
     chat, watch = Chat(REFUSED, None, REFUSED), Chat()
     with rig(tmp_path, (connector(), chat), (WATCH, watch)) as bridge:
@@ -139,6 +145,7 @@ def test_a_target_that_is_gone_ends_the_delivery_and_pauses_until_resumed(tmp_pa
         assert bridge.states() == ["dead", "delivered"]
 
 
+@pytest.mark.once
 def test_a_delivery_that_was_under_way_does_not_end_the_pause_of_a_gone_target(tmp_path: Path) -> None:
     gate = Gate()
 
@@ -220,6 +227,7 @@ def test_five_failures_in_a_row_open_the_breaker(tmp_path: Path) -> None:
         assert bridge.health().open_until == START + 30
 
 
+@pytest.mark.once
 def test_four_failures_and_a_success_do_not_open_it(tmp_path: Path) -> None:
     chat = Chat(*[DOWN] * 4, None, *[DOWN] * 4, None)
     with rig(tmp_path, (connector(breaker=BREAKER, retry={"schedule": ["10h"]}), chat)) as bridge:
@@ -228,6 +236,7 @@ def test_four_failures_and_a_success_do_not_open_it(tmp_path: Path) -> None:
         assert (len(chat.got), bridge.health().open_until) == (10, None)
 
 
+@pytest.mark.once
 def test_an_open_breaker_lets_one_probe_through_after_each_longer_cool_down(tmp_path: Path) -> None:
     chat = Chat(DOWN)
     with rig(tmp_path, (connector(breaker=BREAKER, retry={"schedule": ["10h"]}), chat)) as bridge:
@@ -253,6 +262,7 @@ def test_a_probe_that_goes_through_closes_the_breaker_and_starts_the_cool_downs_
         assert bridge.health().open_until == bridge.clock.wall() + 30
 
 
+@pytest.mark.once
 def test_waiting_for_the_breaker_spends_no_attempt(tmp_path: Path) -> None:
     chat = Chat(*[DOWN] * 5, None)
     with rig(tmp_path, (connector(breaker=BREAKER, retry={"schedule": ["10h"]}), chat)) as bridge:
@@ -263,6 +273,7 @@ def test_waiting_for_the_breaker_spends_no_attempt(tmp_path: Path) -> None:
         assert bridge.states() == ["pending"] * 5 + ["delivered"] * 2
 
 
+@pytest.mark.once
 def test_without_a_breaker_every_delivery_is_tried(tmp_path: Path) -> None:
     chat = Chat(DOWN)
     with rig(tmp_path, (connector(breaker={"failures": 0}, retry={"schedule": ["10h"]}), chat)) as bridge:
@@ -271,6 +282,7 @@ def test_without_a_breaker_every_delivery_is_tried(tmp_path: Path) -> None:
         assert (len(chat.got), bridge.health().open_until) == (20, None)
 
 
+@pytest.mark.once
 def test_an_open_breaker_is_no_business_of_another_connector(tmp_path: Path) -> None:
     chat, crm = Chat(DOWN), Chat()
     broken = connector(breaker=BREAKER, retry={"schedule": ["10h"]})

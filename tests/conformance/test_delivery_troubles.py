@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bridge.errors import PermanentFailure
 from bridge.model import TroubleData
 from tests.plugins_for_tests.rig import Chat, connector, rig
@@ -47,6 +49,7 @@ def test_dead_deliveries_are_told_once_an_hour_with_their_count(tmp_path: Path) 
         assert dead(watch) == [("chat", 1), ("chat", 3)]
 
 
+@pytest.mark.once
 def test_the_hour_counts_for_each_connector(tmp_path: Path) -> None:
     watch = Chat()
     chats = (connector("chat"), Chat(REFUSED)), (connector("crm"), Chat(REFUSED)), (WATCH, watch)
@@ -57,6 +60,7 @@ def test_the_hour_counts_for_each_connector(tmp_path: Path) -> None:
         assert sorted(dead(watch), key=str) == [("chat", 1), ("crm", 1)]
 
 
+@pytest.mark.once
 def test_a_trouble_that_cannot_be_told_makes_no_trouble_of_its_own(tmp_path: Path) -> None:
     watch, other = Chat(REFUSED), Chat()
     chats = (connector(), Chat(REFUSED)), (WATCH, watch), (connector("other", on=["bridge.*"]), other)
@@ -69,6 +73,7 @@ def test_a_trouble_that_cannot_be_told_makes_no_trouble_of_its_own(tmp_path: Pat
         assert dead(other) == [("chat", 1)]
 
 
+@pytest.mark.once
 def test_nobody_is_told_of_what_expired(tmp_path: Path) -> None:
     watch = Chat()
     with rig(tmp_path, (connector(max_age="1s"), Chat()), (WATCH, watch)) as bridge:
@@ -99,6 +104,7 @@ def test_a_silent_source_is_told_once_for_each_silence(tmp_path: Path) -> None:
         assert (data.trouble.source, data.trouble.connector) == ("pbx", None)
 
 
+@pytest.mark.once
 def test_a_source_without_a_limit_may_be_silent(tmp_path: Path) -> None:
     watch = Chat()
     with rig(tmp_path, (WATCH, watch)) as bridge:

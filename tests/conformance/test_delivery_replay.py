@@ -37,6 +37,7 @@ def test_a_delivery_can_be_replayed_from_any_state(tmp_path: Path, answer: objec
         assert [row["number"] for row in bridge.attempts()] == [1, 2]
 
 
+@pytest.mark.once
 def test_an_expired_delivery_gets_a_fresh_max_age(tmp_path: Path) -> None:
     chat = Chat(DOWN, DOWN, None)
     with rig(tmp_path, (connector(max_age="1m", retry={"schedule": ["50s", "50s"], "jitter": 0}), chat)) as bridge:
@@ -102,6 +103,7 @@ def test_a_replay_during_the_last_try_of_the_schedule_begins_it_anew(tmp_path: P
         assert bridge.health().dead_untold == 0
 
 
+@pytest.mark.once
 def test_a_replay_for_a_paused_connector_waits_for_its_resume(tmp_path: Path) -> None:
     chat = Chat(REFUSED, None)
     with rig(tmp_path, (connector(), chat)) as bridge:

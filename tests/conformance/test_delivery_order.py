@@ -55,6 +55,7 @@ def test_a_retry_that_waits_longer_than_order_hold_lets_the_later_ones_pass(tmp_
         assert chat.types == ["call.ringing", "call.missed", "call.ringing"]
 
 
+@pytest.mark.once
 def test_without_order_hold_a_retry_holds_back_nothing(tmp_path: Path) -> None:
     chat = Chat(DOWN, None)
     with rig(tmp_path, (connector(order_hold=0), chat)) as bridge:
@@ -66,6 +67,7 @@ def test_without_order_hold_a_retry_holds_back_nothing(tmp_path: Path) -> None:
         assert chat.types == ["call.ringing", "call.missed"]
 
 
+@pytest.mark.once
 def test_other_calls_do_not_wait_for_a_retry(tmp_path: Path) -> None:
     chat = Chat(DOWN, None)
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -116,6 +118,7 @@ def test_later_events_are_held_back_while_one_is_under_way(tmp_path: Path) -> No
         assert bridge.attempts()[0]["started_at"] <= bridge.attempts()[-1]["started_at"]
 
 
+@pytest.mark.once
 def test_what_comes_in_goes_before_a_backlog(tmp_path: Path) -> None:
     gate = Gate()
     chat = Chat(gate, None)
@@ -197,6 +200,7 @@ def test_what_was_owed_before_the_targets_were_known_is_owed_to_each(tmp_path: P
 # --- several at once ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_no_more_calls_at_once_than_concurrency(tmp_path: Path) -> None:
     gate = Gate()
     chat = Chat(gate)
@@ -211,6 +215,7 @@ def test_no_more_calls_at_once_than_concurrency(tmp_path: Path) -> None:
         assert (len(chat.calls), chat.most_at_once) == (5, 2)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.0, 32), (0.019, 10), (5.0, 2)])
 def test_a_backlog_is_claimed_further_ahead_for_a_fast_connector_than_for_a_slow_one(
     tmp_path: Path, seconds: float, ahead: int
@@ -226,6 +231,7 @@ def test_a_backlog_is_claimed_further_ahead_for_a_fast_connector_than_for_a_slow
         assert bridge.lane().backlog_room() == ahead
 
 
+@pytest.mark.once
 def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_path: Path) -> None:
     gate = Gate()
     chat = Chat(None, gate)
@@ -245,6 +251,7 @@ def test_a_free_slot_is_used_though_the_other_has_just_been_given_something(tmp_
         assert chat.most_at_once == 2
 
 
+@pytest.mark.once
 def test_a_plugin_that_is_not_threadsafe_is_called_once_at_a_time(tmp_path: Path) -> None:
     chat = Chat()
     with rig(tmp_path, (connector(concurrency=8, kind={"threadsafe": False}), chat)) as bridge:

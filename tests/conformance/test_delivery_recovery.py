@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bridge.delivery.dispatcher import LOOK_AGAIN
 from bridge.errors import TemporaryFailure
-from bridge.store import database as databases
 from bridge.testing import eventually
 from tests.plugins_for_tests.rig import Chat, Gate, connector, rig
 
 
 def test_what_is_due_is_delivered_after_an_outage_of_the_store_without_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, impatient: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
     down = TemporaryFailure("down")
     with rig(tmp_path, (connector(), Chat(down, down, None))) as bridge:
         bridge.miss("1", "2")
         bridge.settle()
         bridge.clock.passed += 5
-        locker = sqlite3.connect(bridge.path, isolation_level=None)
-        locker.execute("BEGIN IMMEDIATE")
         with caplog.at_level(logging.WARNING, "callbridge.delivery"):
-            bridge.dispatcher.start()
-            eventually(lambda: "nothing can be dispatched" in caplog.text, "a round that fails")
-            locker.execute("ROLLBACK")
-            locker.close()
+            with bridge.outage():
+                bridge.dispatcher.start()
+                eventually(lambda: "nothing can be dispatched" in caplog.text, "a round that fails")
             eventually(lambda: bridge.states() == ["delivered"] * 2, "the deliveries after the outage")
             eventually(lambda: "the store works again" in caplog.text)
 
         assert caplog.text.count("nothing can be dispatched") == 1
 
 
-def test_an_outcome_is_recorded_as_soon_as_the_store_works_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+def test_an_outcome_is_recorded_as_soon_as_the_store_works_again(tmp_path: Path, impatient: None) -> None:
     gate = Gate()
     chat = Chat(gate)
     with rig(tmp_path, (connector(), chat)) as bridge:
         bridge.miss()
         gate.wait_entered()
-        locker = sqlite3.connect(bridge.path, isolation_level=None)
-        locker.execute("BEGIN IMMEDIATE")
-        gate.open()
-        eventually(lambda: chat._at_once == 0, "the answer")
-        locker.execute("ROLLBACK")
-        locker.close()
+        with bridge.outage():
+            gate.open()
+            eventually(lambda: chat._at_once == 0, "the answer")
         eventually(lambda: bridge.states() == ["delivered"], "the outcome")
 
         assert (len(chat.got), len(bridge.attempts())) == (1, 1)
@@ -69,6 +57,7 @@ def test_a_claim_that_was_lost_is_found_again_after_its_lease(tmp_path: Path) ->
         assert len(chat.got) == 1
 
 
+@pytest.mark.once
 def test_a_stop_lets_calls_under_way_end_and_gives_the_rest_back_untried(tmp_path: Path) -> None:
     gate = Gate()
     chat = Chat(gate)
@@ -87,6 +76,7 @@ def test_a_stop_lets_calls_under_way_end_and_gives_the_rest_back_untried(tmp_pat
         assert {row["attempts"] for row in given_back} <= {0}
 
 
+@pytest.mark.once
 def test_a_call_that_outlasts_the_stop_is_given_back_and_what_it_says_later_is_not_believed(tmp_path: Path) -> None:
     gate = Gate()
     with rig(tmp_path, (connector(), Chat(gate))) as bridge:
