@@ -77,6 +77,7 @@ def test_calls_of_an_older_callbridge_are_found_too(tmp_path: Path) -> None:
     with database.writer.begin() as connection:
         for statement in (
             "DROP TABLE feed",
+            "DROP TABLE turns",
             "DROP INDEX calls_by_outside_party",
             "ALTER TABLE calls DROP COLUMN outside_party",
             "UPDATE alembic_version SET version_num = '0001'",

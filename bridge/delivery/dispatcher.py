@@ -19,8 +19,9 @@ from bridge.store import Claim, ClaimRequest, Leasing, Store
 
 TICK = 1.0
 """Seconds between two looks at what only time brings about: age, hanging calls, silence."""
-LOOK_AGAIN = 60.0
-"""Seconds after which a backlog is looked at in any case: a claim can be lost together with its outcome."""
+LOOK_AGAIN = 15.0
+"""Seconds after which a backlog is looked at in any case: a claim can be lost together with its outcome. And seconds
+between two looks for what dead processes had claimed."""
 PATIENCE = 30.0
 """Seconds without a round after which the dispatcher counts as stuck."""
 
@@ -51,7 +52,8 @@ def leasing(token: str, lanes: Mapping[Place, Lane]) -> Leasing:
 
 class Dispatcher:
     """Feeds the lanes under the lease token of this process. `ages` has the `max_age` (seconds) of every connector
-    whose deliveries can expire, also of failed ones; `tasks` are run once a tick."""
+    whose deliveries can expire, also of failed ones; `tasks` are run once a tick by the one process of all on the store
+    that leads."""
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Dispatcher:
         self._stopping = False
         self._round_at = monotonic()
         self._next_tick = self._round_at
+        self._next_burial = self._round_at + LOOK_AGAIN  # the store's own start is the first
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -220,10 +223,14 @@ class Dispatcher:
         self._next_tick = now + TICK
         for lane in self._lanes.values():
             lane.give_up_hung()
-        self._expire()
-        self._tell_dead()
-        for task in self._tasks:
-            self.nudge(task())
+        if now >= self._next_burial:
+            self._next_burial = now + LOOK_AGAIN
+            self._look_anew |= self._store.release_dead() > 0
+        if self._store.leads():
+            self._expire()
+            self._tell_dead()
+            for task in self._tasks:
+                self.nudge(task())
         return TICK
 
     def _expire(self) -> None:
@@ -236,6 +243,6 @@ class Dispatcher:
 
     def _tell_dead(self) -> None:
         now = self._clock()
-        if any(lane.health.dead_to_tell(now) for lane in self._lanes.values()):
+        if any(health.dead_to_tell(now) for health in self._store.healths().values()):
             self.nudge(self._store.tell_dead())
             self._look_anew = True

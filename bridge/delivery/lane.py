@@ -232,7 +232,7 @@ class Lane:
     def _work(self) -> None:
         while (run := self._begin()) is not None:
             self._store.give_way()
-            if not self._run(run):
+            if self._has_turn(run) and not self._run(run):
                 return  # given up in the meantime: another thread has taken this one's place
 
     def _begin(self) -> _Run | None:
@@ -275,6 +275,25 @@ class Lane:
             permitted = permitted or self._pace.take(mono)
             (claims if permitted else refused).append(claim)
         return claims, expired, refused
+
+    def _has_turn(self, run: _Run) -> bool:
+        """Whether the run may begin, as far as the rate that all processes share goes; else it is given back."""
+        if self._pace.limit is None:
+            return True
+        try:
+            wait = self._store.take_turn(self.place, *self._pace.limit)
+        except StoreError:
+            wait = 1.0  # Failure policy: what cannot be counted is not tried; its outcome could not be recorded either.
+        with self._changed:
+            run.began = self._monotonic()  # how long the store took is no fault of the connector
+            if wait <= 0:
+                return True
+            self._pace.hold(run.began + wait)
+            self._runs.discard(run)
+            self._changed.notify_all()
+        if run.take():
+            self._end_untried((), run.claims)
+        return False
 
     def _end_untried(self, expired: Sequence[Claim], refused: Sequence[Claim]) -> None:
         if refused:

@@ -1,4 +1,8 @@
-"""How often a connector may be called (`rate = "30/m"`): at most so many calls in any window of that length."""
+"""How often a connector may be called (`rate = "30/m"`): at most so many calls in any window of that length.
+
+All processes on one store share the rate, so the store has the last word (`take_turn`). What this process knows by
+itself spares it the asking for what it would not get.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +12,41 @@ from bridge.durations import parse_rate
 
 
 class Pace:
-    """Counts calls in a sliding window. `rate` None never waits. Times are those of one monotonic clock, in seconds."""
+    """Counts the calls of this process in a sliding window. `rate` None never waits. Times are those of one monotonic
+    clock, in seconds."""
 
     def __init__(self, rate: str | None) -> None:
-        self._period = 0.0
-        self._calls: deque[float] | None = None
-        if rate is not None:
-            count, self._period = parse_rate(rate)
-            self._calls = deque(maxlen=count)
+        self.limit = parse_rate(rate) if rate is not None else None
+        """How many calls may begin in how many seconds; None: any number."""
+        self._calls = deque[float](maxlen=self.limit[0] if self.limit else 0)
+        self._held_until = 0.0
 
     def room(self, now: float) -> int | None:
         """How many calls may begin now; None where there is no limit."""
-        if self._calls is None or self._calls.maxlen is None:
+        if self.limit is None:
             return None
-        recent = sum(1 for at in self._calls if now - at < self._period)
-        return self._calls.maxlen - recent
+        count, period = self.limit
+        recent = sum(1 for at in self._calls if now - at < period)
+        return count - recent if now >= self._held_until else 0
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may begin."""
-        if self._calls is None or len(self._calls) < (self._calls.maxlen or 0):
+        if self.limit is None:
             return 0.0
-        return max(0.0, self._calls[0] + self._period - now)
+        count, period = self.limit
+        own = self._calls[0] + period - now if len(self._calls) == count else 0.0
+        return max(0.0, own, self._held_until - now)
 
     def take(self, now: float) -> bool:
         """Begin a call, if it may begin now."""
-        if self._calls is None:
-            return True
         if self.wait(now) > 0:
             return False
-        self._calls.append(now)
+        if self.limit is not None:
+            self._calls.append(now)
         return True
+
+    def hold(self, until: float) -> None:
+        """Let no call begin before `until`: other processes have taken the turns. The last one taken here was none."""
+        self._held_until = until
+        if self._calls:
+            self._calls.pop()

@@ -29,21 +29,25 @@ from bridge.store.deliveries import (
     Leasing,
     claim,
     expire,
+    leases_held,
     oldest_waiting,
     release,
-    release_dead,
+    release_leases,
 )
 from bridge.store.dialects import ANYTHING, Hear, Watch
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.pruning import delete_old, find_old
 from bridge.store.targets import settle_targets
+from bridge.store.turns import TurnRequest, take_turns
 from bridge.store.writer import Work, Writer
 
 INTAKE_TIMEOUT = 10.0
 """Seconds a post waits for its commit before it is answered 503: longer than another program's usual write lock."""
 RELEASE_TIMEOUT = 10.0
 """Seconds after which a claim that cannot be given back is left to the end of its lease."""
+TURN_TIMEOUT = 5.0
+"""Seconds a delivery waits to be counted; its lease has them to spare."""
 GIVE_WAY_SECONDS = 0.1
 """Seconds a delivery waits at most for a crowd of posts: it comes late then, but it does not stand still."""
 
@@ -78,7 +82,7 @@ class Store:
         """
         self._writer.start(lambda: hear(ANYTHING, ""))
         self._writer.call(_prepare, (sources, places))
-        self._writer.call(_release_dead, self._clock())
+        self.release_dead()
         self._watch = self._database.watch(hear)
         self._watch.start()
 
@@ -90,7 +94,7 @@ class Store:
         self._database.close()
 
     def leads(self) -> bool:
-        """Whether this process is the one of all on the store that does what only one need do. Raises StoreError."""
+        """Whether this process is the one of all on the store that does what only one need do."""
         return self._watch is not None and self._watch.leads()
 
     def accept(self, arrival: Arrival, then: Callable[[Accepted | Exception], None]) -> None:
@@ -128,6 +132,15 @@ class Store:
         for one in claims:
             self._writer.promise(release, (one, now), then, RELEASE_TIMEOUT)
 
+    def release_dead(self) -> int:
+        """Take back what processes of this machine had claimed that are dead by now; returns how many deliveries.
+
+        Those of other machines come back when their leases end.
+        """
+        with self.reading() as connection:
+            dead = [lease for lease in leases_held(connection) if is_dead(lease)]
+        return cast(int, self._writer.call(release_leases, (dead, self._clock()))) if dead else 0
+
     def settle_targets(self, connector: str, targets: Sequence[str]) -> None:
         """Owe what waits for a connector to the targets it has now."""
         self._writer.call(settle_targets, (connector, targets))
@@ -143,6 +156,12 @@ class Store:
     def emit(self, event_type: str, trouble: Trouble) -> frozenset[Place]:
         """Keep a trouble as an event; returns who is owed it."""
         return cast("frozenset[Place]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
+
+    def take_turn(self, place: Place, count: int, period: float) -> float:
+        """Take a turn of a target of which `count` may begin in `period` seconds; returns the seconds until there is
+        one, 0 where it was taken."""
+        request = TurnRequest(place, count, period, self._clock())
+        return cast(float, self._writer.call(take_turns, request, TURN_TIMEOUT))
 
     def note_start(self, connector: str, error: str | None) -> None:
         """Remember how `bridge_start` of a connector went: `error` says why it failed, None that it did not."""
@@ -199,10 +218,6 @@ def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Seque
     for sources, places in wanted:
         prepare(connection, sources, places)
     return [None] * len(wanted)
-
-
-def _release_dead(connection: Connection, moments: Sequence[float]) -> list[int]:
-    return [release_dead(connection, is_dead, now) for now in moments]
 
 
 def _beat(connection: Connection, moments: Sequence[float]) -> list[None]:

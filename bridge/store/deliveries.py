@@ -431,15 +431,19 @@ def oldest_waiting(connection: Connection, connectors: Iterable[str]) -> dict[st
 _OLDEST = select(func.min(_c.fresh_from)).where(_c.connector == bindparam("connector"), _c.state == "pending")
 
 
-def release_dead(connection: Connection, is_dead: Callable[[str], bool], now: float) -> int:
-    """Give back what dead processes had claimed, so that it need not wait for the end of their leases."""
-    tokens = connection.execute(
-        select(_c.lease).where(_c.state == "pending", _c.lease.is_not(None)).distinct()
-    ).scalars()
-    dead = [token for token in tokens if token is not None and is_dead(token)]
-    if not dead:
-        return 0
-    theirs = select(_c.id).where(_c.state == "pending", _c.lease.in_(dead)).with_for_update(skip_locked=True)
-    change = update(_deliveries).where(_c.id.in_(theirs)).values(lease=None, due_at=now)
+def leases_held(connection: Connection) -> list[str]:
+    """The leases under which something is claimed."""
+    query = select(_c.lease).where(_c.state == "pending", _c.lease.is_not(None)).distinct()
+    return [lease for lease in connection.execute(query).scalars() if lease is not None]
+
+
+def release_leases(connection: Connection, dead: Sequence[tuple[Sequence[str], float]]) -> list[int]:
+    """Give back what was claimed under leases, so that it need not wait for their end: (leases, now); returns how many
+    each."""
+    counts = []
+    for names, now in dead:
+        theirs = select(_c.id).where(_c.state == "pending", _c.lease.in_(names)).with_for_update(skip_locked=True)
+        change = update(_deliveries).where(_c.id.in_(theirs)).values(lease=None, due_at=now)
+        counts.append(connection.execute(change).rowcount)
     dialect_of(connection).announce(connection, ANYTHING, [""])
-    return connection.execute(change).rowcount
+    return counts

@@ -32,7 +32,7 @@ _OF_OTHERS: Mapping[Table, Sequence[str]] = {
     schema.connectors: ("health",),
 }
 """Texts in which a number may stand beside what is somebody else's."""
-_NOBODYS = (schema.sources, schema.heartbeat)
+_NOBODYS = (schema.sources, schema.heartbeat, schema.turns)
 
 Keys = set[Any]
 

@@ -6,6 +6,7 @@
                                                         sources      when each PBX last posted, what is doubted
                                                         quarantine   posts no event could be made of
                                                         feed         what connectors publish, each in its own
+                                                        turns        when targets with a `rate` were called
 
 Times are seconds since the epoch (UTC), as floats. Ids are text that sorts by time, so that inserts stay at the end of
 their index however large a table grows. Migrations live in `migrations/`; this is the schema they lead to.
@@ -157,6 +158,17 @@ feed = Table(
         postgresql_where=text("expires_at IS NOT NULL"),
     ),
     sqlite_autoincrement=True,  # an id is never used again
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    # When a target that may be called only so often was called lately.
+    Column("id", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("turns_by_target", "connector", "target", "at"),
 )
 
 heartbeat = Table(

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,7 +71,11 @@ class BridgeProcess:
                 env=self._environ,
             )
         if until_ready:
-            eventually(self._is_ready, f"the start of the bridge ({self.log.read_text()})")
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready."""
+        eventually(self._is_ready, f"the start of the bridge ({self.log.read_text()})")
 
     def post(self, path: str, form: Mapping[str, str] | bytes | None = None, **options: Any) -> requests.Response:
         """Post a form (or a raw body) to a path of the bridge."""

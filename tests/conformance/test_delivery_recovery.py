@@ -50,6 +50,7 @@ def test_a_claim_that_was_lost_is_found_again_after_its_lease(tmp_path: Path) ->
     with rig(tmp_path, (connector(), chat)) as bridge:
         bridge.settle()
         bridge.keep("hangup")  # leased to this process, which never hears of it
+        bridge.clock.passed += bridge.lane().lease_seconds
         bridge.clock.passed += LOOK_AGAIN
         bridge.dispatcher.run_once()  # nobody has said that something is due
 

@@ -201,6 +201,7 @@ class Rig:
                     self.clock.monotonic,
                 )
         self._lanes = lanes
+        self.store.leads = lambda: True  # type: ignore[method-assign]  # which process does may take a moment to settle
         self.store.start(("pbx",), tuple(lanes), lambda *_: self.dispatcher.notice_foreign_write())
 
     # --- what happens -------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Listener:
                 kind, _, name = news.payload.partition(" ")
                 self._hear(kind, name)
             if self._is_told(LOOK_SECONDS, connection.fileno()):
+                connection.execute("SELECT pg_advisory_unlock_all()")  # sooner than the server sees that it is closed
                 return
 
     def _is_told(self, seconds: float, *also: int) -> bool:

@@ -107,7 +107,10 @@ class Sqlite:
 
 
 class SqliteWatch:
-    """The leader holds a lock on a file beside the database: the kernel lets go of it however the process ends."""
+    """The leader holds a lock on a file beside the database: the kernel lets go of it however the process ends.
+
+    Failure policy: where no such file can be made, every process leads. What leaders do bears to be done twice.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -131,8 +134,8 @@ class SqliteWatch:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            except OSError as error:
-                raise StoreError(f"the store cannot be used: {error}") from error
+            except OSError:
+                return True
             self._leads = True
         return True
 
