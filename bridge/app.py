@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
+from bridge.duty import ALL, Duty
 from bridge.errors import SettingsError
 from bridge.headers import with_headers
 from bridge.health import Place
@@ -20,7 +21,7 @@ from bridge.intake import Intake
 from bridge.interpret import Interpreter
 from bridge.metrics import Metrics
 from bridge.monitoring import Monitoring
-from bridge.pages import Mounts
+from bridge.pages import Mounts, Pages
 from bridge.plugins import LoadedConnector, Plugins, load_plugins
 from bridge.redaction import Redactor
 from bridge.retention import Retention
@@ -47,8 +48,11 @@ class Bridge:
     Raises SettingsError where a source is broken, or, with `strict`, anything at all.
     """
 
-    def __init__(self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time, duty: Duty = ALL
+    ) -> None:
         self.settings = settings
+        self.duty = duty
         self.clock = clock
         self.stopping = threading.Event()
         self.database = Database(settings.store.url.get_secret_value())
@@ -82,7 +86,7 @@ class Bridge:
         self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), tasks, clock)
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
-            if connector.error is None and deliver is not None:
+            if connector.error is None and deliver is not None and duty.delivers_to(name):
                 lanes |= {
                     place: Lane(
                         connector,
@@ -113,11 +117,12 @@ class Bridge:
         for name, connector in self.plugins.connectors.items():
             if error := connector.error or failed.get(("connectors", name)):
                 _log.error("connector %s failed, its deliveries wait: %s", name, error)
-            if connector.error is None:
+            if connector.error is None and self.duty.delivers_to(name):
                 self.store.settle_targets(name, connector.targets)
                 self.store.note_start(name, failed.get(("connectors", name)))
         self.dispatcher.start()
-        self._say_who_may_post()
+        if self.duty.takes_posts:
+            self._say_who_may_post()
 
     def hand_over(self, accepted: Accepted) -> None:
         """Deliver what was leased to this process as it was stored; wake up for the rest."""
@@ -127,7 +132,14 @@ class Bridge:
     @property
     def threads_for_pages(self) -> int:
         """Threads the pages of all connectors may take at the same time."""
-        return sum(one.pages.threads for one in self.plugins.connectors.values() if one.pages is not None)
+        return sum(pages.threads for pages in self.pages)
+
+    @property
+    def pages(self) -> list[Pages]:
+        """The pages of connectors that this process serves."""
+        return [
+            one.pages for one in self.plugins.connectors.values() if one.pages is not None and self.duty.takes_posts
+        ]
 
     def drain(self, seconds: float) -> None:
         """Deliver no more: calls under way may end within `seconds`, the rest is given back. Posts are still taken."""
@@ -187,9 +199,13 @@ class Bridge:
         return failed
 
     def _plugged(self) -> list[tuple[str, str]]:
-        """The (role, name) of every connector and directory that could be loaded."""
+        """The (role, name) of every connector and directory that could be loaded and has something to do here."""
+
+        def has_to_do(one: LoadedConnector) -> bool:
+            return one.error is None and (self.duty.delivers_to(one.name) or one.pages in self.pages)
+
         return [
-            *(("connectors", name) for name, one in self.plugins.connectors.items() if one.error is None),
+            *(("connectors", name) for name, one in self.plugins.connectors.items() if has_to_do(one)),
             *(("directories", name) for name, one in self.plugins.directories.items() if one.error is None),
         ]
 
@@ -209,13 +225,13 @@ def create_app(bridge: Bridge) -> Flask:
         bridge.metrics,
         bridge.clock,
     )
-    app.register_blueprint(intake.blueprint())
+    if bridge.duty.takes_posts:
+        app.register_blueprint(intake.blueprint())
     app.register_blueprint(monitoring.blueprint())
     app.register_error_handler(HTTPException, _as_text)
-    pages = [one.pages for one in plugins.connectors.values() if one.pages is not None]
-    if pages:
+    if bridge.pages:
         proxies = settings.server.trusted_proxies
-        app.wsgi_app = Mounts(pages, app.wsgi_app, proxies, bridge.stopping)  # type: ignore[method-assign]  # Flask's way
+        app.wsgi_app = Mounts(bridge.pages, app.wsgi_app, proxies, bridge.stopping)  # type: ignore[method-assign]  # Flask's way
     app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign,assignment]  # Flask's way
     return app
 

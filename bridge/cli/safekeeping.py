@@ -1,4 +1,4 @@
-"""Keeping the store safe: `backup` and `restore`."""
+"""Keeping the store safe and up to date: `backup`, `restore` and `migrate`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ def restore(path: Path | None, file: Path) -> None:
     kept = bring_back(_store_of(path), file)
     click.echo(f"{file} is restored" + (f"; what was there is kept as {kept}" if kept else ""))
     click.echo("what waited when the backup was made is delivered at the next start, also what has arrived since")
+
+
+@click.command()
+@config_option
+def migrate(path: Path | None) -> None:
+    """Bring the store's tables up to date, as every start does; processes that run go on meanwhile."""
+    from bridge.store import Database, migrations
+
+    database = Database(_store_of(path))
+    try:
+        database.migrate()
+    finally:
+        database.close()
+    click.echo(f"the store is up to date (revision {migrations.newest()})")
 
 
 def _store_of(path: Path | None) -> str:

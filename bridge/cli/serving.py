@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bridge.cli.common import config_option, loaded_plugins, set_up_logging
+from bridge.duty import Role, find_duty
 from bridge.errors import SettingsError
 from bridge.masking import mask_text
 from bridge.model import Locale
@@ -21,11 +22,23 @@ from bridge.settings import FaultySettingsError, load_settings, secrets_of
 
 @click.command()
 @config_option
-def serve(path: Path | None) -> None:
+@click.option(
+    "--role",
+    type=click.Choice(["all", "intake", "worker"]),
+    default="all",
+    show_default=True,
+    help="Of several processes on one store: take posts (and serve pages), deliver, or both.",
+)
+@click.option("--connectors", help="Deliver to these alone, such as a,b; other processes see to the rest.")
+def serve(path: Path | None, role: Role, connectors: str | None) -> None:
     """Take the PBX's posts and deliver the events."""
     from bridge import server
 
     settings = load_settings(path, os.environ)
+    if role == "intake" and connectors is not None:
+        raise click.UsageError("--role intake delivers to no connector: leave --connectors out")
+    named = [name.strip() for name in connectors.split(",")] if connectors is not None else []
+    duty = find_duty(role, named, settings.connectors)
     redactor = Redactor(secrets_of(settings))
     also = mask_text if settings.privacy.mask_numbers else str
     set_up_logging(settings.log.level.upper(), redactor, also)
@@ -34,7 +47,7 @@ def serve(path: Path | None) -> None:
     def make() -> tuple[Any, Any]:
         from bridge.app import Bridge, create_app
 
-        bridge = Bridge(settings, redactor)
+        bridge = Bridge(settings, redactor, duty=duty)
         for warning in exposed_files(path, os.environ, secrets_of(settings) | bridge.plugins.secrets):
             logging.getLogger("callbridge").warning(warning)
         return bridge, create_app(bridge)

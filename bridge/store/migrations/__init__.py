@@ -33,7 +33,12 @@ def upgrade(connection: Connection) -> None:
 
 def is_current(connection: Connection) -> bool:
     """Whether the schema is at the newest revision."""
-    return _current(connection) == _revisions()[-1]
+    return _current(connection) == newest()
+
+
+def newest() -> str:
+    """The newest revision this callbridge knows."""
+    return _revisions()[-1]
 
 
 def is_known(revision: str) -> bool:
