@@ -12,7 +12,7 @@ from bridge.cli.commands import Commands
 from bridge.cli.kept import attempts, calls, deliveries, events, prune, quarantine, replay
 from bridge.cli.people import export, forget
 from bridge.cli.plugged import connectors, plugins, whois
-from bridge.cli.safekeeping import backup, migrate, restore
+from bridge.cli.safekeeping import backup, copy, migrate, restore
 from bridge.cli.serving import check, init, serve
 from bridge.cli.trying import simulate
 
@@ -22,7 +22,7 @@ from bridge.cli.trying import simulate
     commands=[
         *(serve, init, check),
         *(events, calls, deliveries, attempts, quarantine, replay, prune),
-        *(backup, restore, migrate, forget, export),
+        *(backup, restore, migrate, copy, forget, export),
         *(plugins, connectors, whois, simulate, new_plugin),
     ],
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,4 @@
-"""Keeping the store safe and up to date: `backup`, `restore` and `migrate`."""
+"""Keeping the store safe and up to date: `backup`, `restore`, `migrate` and `copy`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import click
+from pydantic import SecretStr, ValidationError
 
 from bridge.cli.common import config_option
-from bridge.settings import load_settings
+from bridge.settings import StoreSettings, load_settings
 
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -48,6 +49,30 @@ def migrate(path: Path | None) -> None:
     finally:
         database.close()
     click.echo(f"the store is up to date (revision {migrations.newest()})")
+
+
+@click.command()
+@config_option
+@click.option("--from", "source", help="The URL of the store to copy; else the config's.")
+@click.option("--to", "target", help="The URL of an empty database; else the config's store.")
+def copy(path: Path | None, source: str | None, target: str | None) -> None:
+    """Copy a store that no bridge uses into an empty database, such as from SQLite to PostgreSQL."""
+    from bridge.store.copying import copy_store
+
+    if source is None and target is None:
+        raise click.UsageError("say where --from or where --to")
+    urls = [_store_of(path) if url is None else _checked(url) for url in (source, target)]
+    if urls[0] == urls[1]:
+        raise click.UsageError("--from and --to are the same store")
+    counts = [f"{count} {table}" for table, count in copy_store(*urls)]
+    click.echo(f"copied and counted: {', '.join(counts)}")
+
+
+def _checked(url: str) -> str:
+    try:
+        return StoreSettings(url=SecretStr(url)).url.get_secret_value()
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"]) from None
 
 
 def _store_of(path: Path | None) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -30,14 +31,18 @@ CONNECTION = {
 
 SESSION = {
     "lock_timeout": "5s",
-    # A process that was stopped within a transaction must not hold back the calls it has locked.
-    "idle_in_transaction_session_timeout": "10s",
     # The server notices just as soon that a machine is gone, and lets another process lead.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
 """What the server is told for each connection."""
+
+WRITING = {
+    # A process that was stopped within a transaction must not hold back the calls it has locked.
+    "idle_in_transaction_session_timeout": "10s",
+}
+"""What it is told besides for one that writes. Who reads may take his time: people read on pages."""
 
 
 class Postgresql:
@@ -51,7 +56,7 @@ class Postgresql:
             raise StoreError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'")
         # Whoever writes sees in each statement what has been committed by then: after it has waited for a lock, that is
         # what the lock was for. A connection to read with may have been cut while it was idle, so it is tried first.
-        writer = _engine(url, "READ COMMITTED", pool_size=4, max_overflow=8)
+        writer = _engine(url, "READ COMMITTED", WRITING, pool_size=4, max_overflow=8)
         return writer, _engine(url, "REPEATABLE READ", pool_size=4, max_overflow=8, pool_pre_ping=True)
 
     def occupy(self, _url: URL) -> None:
@@ -123,7 +128,7 @@ class Postgresql:
 
     def continue_ids(self, connection: Connection, table: str) -> None:
         name = f"pg_get_serial_sequence('{table}', 'id')"
-        execute(connection, f"SELECT setval({name}, (SELECT max(id) FROM {table})) WHERE {name} IS NOT NULL")  # noqa: S608  # ours
+        execute(connection, f"SELECT setval({name}, (SELECT max(id) FROM {table}))")  # noqa: S608  # our own name
 
 
 _TYPES: Mapping[type, str] = {str: "text", float: "float8", int: "int8"}
@@ -147,7 +152,7 @@ def _connect(engine: Engine) -> Any:
     return connection
 
 
-def _engine(url: URL, isolation: Any, **options: Any) -> Engine:
+def _engine(url: URL, isolation: Any, also: Mapping[str, str] = MappingProxyType({}), **options: Any) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level=isolation,
@@ -158,7 +163,7 @@ def _engine(url: URL, isolation: Any, **options: Any) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            for name, value in SESSION.items():
+            for name, value in {**SESSION, **also}.items():
                 cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
             # A commit is on disk, not only on its way there.
             cursor.execute(
