@@ -10,6 +10,7 @@ import pytest
 
 from bridge.delivery.dispatcher import LOOK_AGAIN
 from bridge.store import Database
+from bridge.store.dialects import listener
 from bridge.testing import eventually
 from tests.plugins_for_tests.rig import Chat, Rig, connector, rig
 
@@ -59,7 +60,10 @@ def test_what_a_process_had_claimed_that_died_is_taken_back_by_one_that_runs(
         assert bridge.states() == ["delivered"]
 
 
-def test_one_of_several_leads_and_another_one_as_soon_as_it_is_gone(store_url: str) -> None:
+def test_one_of_several_leads_and_another_one_as_soon_as_it_is_gone(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "LOOK_SECONDS", 0.1)
     database = Database(store_url)
     watches = [database.watch(lambda _kind, _name: None) for _ in range(3)]
     for watch in watches:

@@ -33,10 +33,11 @@ def find_binaries() -> Path | None:
 class Cluster:
     """A cluster that can be started and stopped. `new_database` makes empty, migrated stores."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, fsync: str) -> None:
         self.port = free_port()
         self._binaries = binaries
         self._folder = folder
+        self._fsync = fsync
         self._data = folder / "data"
         # PostgreSQL refuses root.
         self._as: dict[str, Any] = (
@@ -51,7 +52,7 @@ class Cluster:
         password = folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        words = ["--no-sync", "--auth=scram-sha-256", "--username=bridge", f"--pwfile={password}", "-D", self._data]
+        words = ["--no-sync", "--auth=md5", "--username=bridge", f"--pwfile={password}", "-D", self._data]
         subprocess.run([binaries / "initdb", *words], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as)
 
     def url(self, database: str) -> str:
@@ -82,7 +83,7 @@ class Cluster:
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "fsync": "off",
+            "fsync": self._fsync,
             "deadlock_timeout": "100ms",
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -123,13 +124,13 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(binaries: Path) -> Iterator[Cluster]:
+def running_cluster(binaries: Path, *, fsync: str = "off") -> Iterator[Cluster]:
     """A cluster that is stopped and removed at the end."""
     # Not pytest's folder, which only its owner may enter.
     folder = Path(tempfile.mkdtemp(prefix="callbridge-postgresql-"))
     cluster = None
     try:
-        cluster = Cluster(binaries, folder)
+        cluster = Cluster(binaries, folder, fsync)
         cluster.start()
         yield cluster
     finally:

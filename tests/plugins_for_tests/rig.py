@@ -309,6 +309,8 @@ class Rig:
     def close(self) -> None:
         """Stop the lanes and close the store."""
         self.dispatcher.stop(0.0)
+        if self.dispatcher._thread.is_alive():
+            self.dispatcher._thread.join(10)  # what it reads with is closed next
         self.store.stop()
 
     def _order(self, table: Table) -> Any:
