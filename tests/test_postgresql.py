@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, inspect, text
 from bridge.cli import main
 from bridge.errors import StoreError
 from bridge.store import Database
+from bridge.store.deliveries import _what_is_due
 from bridge.store.dialects import ANYTHING, listener
 from bridge.store.feeds import Beside, Feeds, StoreHistory
 from bridge.store.schema import metadata
@@ -230,6 +232,44 @@ def test_whatever_people_do_works_on_postgresql(cluster: Cluster, tmp_path: Path
                 office.ended(held, name, "delivered")
             assert "1 quarantine" in office.run("prune", "--older-than", "0s").stdout
             assert office.rows("calls") == []
+
+
+# --- the planner --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", ["nothing", "no backlog", "all"])
+def test_a_claim_looks_at_a_few_rows_whatever_the_server_knows_of_a_backlog(cluster: Cluster, known: str) -> None:
+    database = Database(cluster.new_database())
+    name = str(database.url.database)
+    cluster.execute(
+        "INSERT INTO events SELECT 'e' || n, 't', 's', 'c' || n / 3, n, '{}' FROM generate_series(1, 3000) AS n; "
+        "INSERT INTO deliveries (id, event_id, event_type, call_key, call_id, position, connector, target, state, "
+        "attempts, step, due_at, fresh_from) SELECT 'd' || n, 'e' || n, 't', 'c' || n / 3, 'c', n % 3, 'chat', '', "
+        "'pending', 0, 0, n, n FROM generate_series(1, 3000) AS n",
+        name,
+    )
+    if known == "no backlog":
+        cluster.execute("UPDATE deliveries SET state = 'delivered', finished_at = 1", name)
+        cluster.execute("VACUUM ANALYZE", name)
+        cluster.execute("UPDATE deliveries SET state = 'pending', finished_at = NULL", name)
+    if known == "all":
+        cluster.execute("ANALYZE", name)
+    with database.writer.connect() as connection:
+        query = _what_is_due(database.dialect).compile(connection.engine)
+        parameters = query.construct_params({"connector": "chat", "target": "", "now": 1e9, "limit": 8})
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", parameters)
+        (((plan,),),) = cursor.fetchall()
+        assert max(scanned(plan["Plan"])) < 100
+    database.close()
+
+
+def scanned(plan: dict[str, Any]) -> Iterator[float]:
+    """How many rows each step of a plan has gone through."""
+    removed = sum(count for name, count in plan.items() if name.startswith("Rows Removed"))
+    yield (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    for step in plan.get("Plans", ()):
+        yield from scanned(step)
 
 
 # --- the writer ---------------------------------------------------------------------------------------------------

@@ -9,14 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
+    Select,
     and_,
     bindparam,
-    exists,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -27,11 +29,11 @@ from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in, update_rows
-from bridge.store.dialects import ANYTHING, DUE, dialect_of
+from bridge.store.dialects import ANYTHING, DUE, Dialect, dialect_of
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
-_IS_PENDING = "state = 'pending'"  # as the partial indexes have it
+_IS_PENDING = "state = 'pending'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def announce_due(connection: Connection, connectors: Iterable[str]) -> None:
 
 def _waiting_targets(connection: Connection, calls: set[str | None]) -> set[tuple[str | None, str, str]]:
     columns = ("call_key", "connector", "target")
-    return {tuple(row) for row in select_in(connection, _deliveries, columns, "call_key", list(calls), _IS_PENDING)}
+    waiting = dialect_of(connection).waiting
+    return {tuple(row) for row in select_in(connection, _deliveries, columns, "call_key", list(calls), waiting)}
 
 
 def _fresh_claim(owed: Owed, leasing: Leasing, now: float) -> Claim:
@@ -210,26 +213,36 @@ def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[Clai
     return [_claim(connection, request) for request in requests]
 
 
-_earlier = schema.deliveries.alias("earlier")
-_HELD_BACK = exists().where(
-    _earlier.c.state == "pending",
-    _earlier.c.call_key == _c.call_key,
-    _earlier.c.connector == _c.connector,
-    _earlier.c.target == _c.target,
-    _earlier.c.position < _c.position,
-    or_(_earlier.c.hold_until.is_(None), _earlier.c.hold_until > bindparam("now")),
+_WAITS = and_(
+    _c.connector == bindparam("connector"), _c.target == bindparam("target"), _c.state == literal_column("'pending'")
 )
-_WAITS = and_(_c.connector == bindparam("connector"), _c.target == bindparam("target"), _c.state == "pending")
 _IS_DUE = and_(_WAITS, _c.due_at <= bindparam("now"))
-_DUE = (
-    select(_deliveries, schema.events.c.payload)
-    .join(schema.events, schema.events.c.id == _c.event_id)
-    .where(_IS_DUE, ~_HELD_BACK)
-    .order_by(_c.due_at, _c.id)
-    .limit(bindparam("limit"))
-    # What another process claims at this moment is his; where there are many writers.
-    .with_for_update(of=_deliveries, skip_locked=True)
-)
+
+
+@cache
+def _what_is_due(dialect: Dialect) -> Select[Any]:
+    """What may be claimed, oldest due first; of a call only what no earlier event of it holds back."""
+    earlier = _deliveries.alias("earlier")
+    held_back = select(earlier.c.id).where(
+        dialect.waits(earlier),
+        earlier.c.call_key == _c.call_key,
+        dialect.aside(earlier.c.connector) == _c.connector,
+        dialect.aside(earlier.c.target) == _c.target,
+        earlier.c.position < _c.position,
+        or_(earlier.c.hold_until.is_(None), earlier.c.hold_until > bindparam("now")),
+    )
+    held_back = held_back.correlate(_deliveries)
+    return (
+        select(_deliveries, schema.events.c.payload)
+        .join(schema.events, schema.events.c.id == _c.event_id)
+        .where(_IS_DUE, dialect.finds_none(held_back))
+        .order_by(_c.due_at, _c.id)
+        .limit(bindparam("limit"))
+        # What another process claims at this moment is his; where there are many writers.
+        .with_for_update(of=_deliveries, skip_locked=True)
+    )
+
+
 _SOMETHING_DUE = select(_c.id).where(_IS_DUE).limit(1)
 _NEXT_DUE = select(func.min(_c.due_at)).where(_WAITS, _c.due_at > bindparam("now"))
 _LEASED = select(_c.id).where(_WAITS, _c.due_at > bindparam("now"), _c.lease.is_not(None))
@@ -260,7 +273,7 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     due = {"connector": request.place[0], "target": request.place[1], "now": request.now}
     if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
         return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
-    rows = connection.execute(_DUE, due | {"limit": request.limit}).all()
+    rows = connection.execute(_what_is_due(dialect_of(connection)), due | {"limit": request.limit}).all()
     lease = _lease(request.token)
     if rows:
         until = request.now + request.seconds

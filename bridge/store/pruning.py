@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from bridge.store import channels, schema
 from bridge.store.dialects import dialect_of
@@ -20,8 +20,6 @@ CHUNK = 500
 _events, _deliveries, _attempts = schema.events, schema.deliveries, schema.attempts
 _calls, _quarantine = schema.calls, schema.quarantine
 _WAITS = _deliveries.c.state == "pending"
-_IS_OWED = exists().where(_deliveries.c.event_id == _events.c.id, _WAITS)
-_HAS_EVENTS = exists().where(_events.c.call_key == _calls.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,9 @@ def find_old(connection: Connection, before: float, limit: int = CHUNK) -> Old:
     What is still owed stays, however old: a delivery that waits, and its event. A call goes with its last event.
     """
     received_at = _events.c.received_at
-    events = select(_events.c.id).where(received_at < before, ~_IS_OWED).order_by(received_at)
+    events = select(_events.c.id).where(received_at < before, _is_unowed(connection)).order_by(received_at)
     calls = select(_calls.c.key).where(
-        _calls.c.first_received_at < before, _calls.c.last_received_at < before, ~_HAS_EVENTS
+        _calls.c.first_received_at < before, _calls.c.last_received_at < before, _is_empty(connection)
     )
     quarantine = select(_quarantine.c.id).where(_quarantine.c.received_at < before)
     events_, calls_, quarantine_ = (
@@ -64,7 +62,7 @@ def prune_some(connection: Connection, before: float) -> dict[str, int]:
 
 
 def _delete(connection: Connection, old: Old) -> dict[str, int]:
-    of_old = select(_events.c.id, _events.c.call_key).where(_events.c.id.in_(old.events), ~_IS_OWED)
+    of_old = select(_events.c.id, _events.c.call_key).where(_events.c.id.in_(old.events), _is_unowed(connection))
     events = {row.id: row.call_key for row in connection.execute(of_old)}
     calls = [*old.calls, *{key for key in events.values() if key is not None}]
     dialect_of(connection).lock_calls(connection, calls)  # no post revives one of them meanwhile
@@ -72,8 +70,20 @@ def _delete(connection: Connection, old: Old) -> dict[str, int]:
     doomed = {
         "attempts": delete(_attempts).where(_attempts.c.delivery_id.in_(of_events)),
         "deliveries": delete(_deliveries).where(_deliveries.c.event_id.in_(list(events)), ~_WAITS),
-        "events": delete(_events).where(_events.c.id.in_(list(events)), ~_IS_OWED),
-        "calls": delete(_calls).where(_calls.c.key.in_(calls), ~_HAS_EVENTS),
+        "events": delete(_events).where(_events.c.id.in_(list(events)), _is_unowed(connection)),
+        "calls": delete(_calls).where(_calls.c.key.in_(calls), _is_empty(connection)),
         "quarantine": delete(_quarantine).where(_quarantine.c.id.in_(old.quarantine)),
     }
     return {table: connection.execute(statement).rowcount for table, statement in doomed.items()}
+
+
+def _is_unowed(connection: Connection) -> ColumnElement[bool]:
+    """That an event is owed to nobody any more."""
+    dialect = dialect_of(connection)
+    waits = dialect.aside(_deliveries.c.state) == "pending"  # its deliveries are few, what waits may be much
+    return dialect.finds_none(select(_deliveries.c.id).where(_deliveries.c.event_id == _events.c.id, waits))
+
+
+def _is_empty(connection: Connection) -> ColumnElement[bool]:
+    """That a call has no event any more."""
+    return dialect_of(connection).finds_none(select(_events.c.id).where(_events.c.call_key == _calls.c.key))

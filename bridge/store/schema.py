@@ -88,7 +88,7 @@ deliveries = Table(
         "target",
         "position",
         sqlite_where=_PENDING,
-        postgresql_where=_PENDING,
+        postgresql_where=text("finished_at IS NULL"),  # the same in other words, see `Dialect.waiting`
     ),
     Index("deliveries_age", "connector", "fresh_from", sqlite_where=_PENDING, postgresql_where=_PENDING),
     Index("deliveries_by_state", "connector", "state", "finished_at"),

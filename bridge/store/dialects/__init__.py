@@ -7,9 +7,9 @@ PostgreSQL has many: rows and calls are locked one by one, and whoever writes te
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,10 +35,14 @@ class Watch(Protocol):
 class Dialect(Protocol):
     """One kind of database."""
 
+    def __hash__(self) -> int: ...
+
     is_polled: bool
     """Whether the writer has to look for what others have written (`version`)."""
     has_one_writer: bool
     """Whether a transaction that writes has the whole database to itself."""
+    waiting: str
+    """That a delivery waits, in the words of the index by calls (`deliveries_order`): no other one is chosen then."""
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         """How to connect: to write, and to read what one moment of the store was. Nothing is opened yet.
@@ -87,6 +91,15 @@ class Dialect(Protocol):
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         """The condition that a column has one of the values, and its parameters."""
+
+    def waits(self, deliveries: FromClause) -> ColumnElement[bool]:
+        """The same as `waiting`."""
+
+    def finds_none(self, query: Select[Any]) -> ColumnElement[bool]:
+        """That a query within another one finds nothing, looked up by an index for each row it is asked for."""
+
+    def aside(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """A column as no index is chosen by, where the planner would choose a wrong one."""
 
     def lock_rows(self, table: Table) -> str:
         """The end of a SELECT that locks its rows, in the order of the primary key."""

@@ -9,7 +9,17 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -41,6 +51,14 @@ SESSION = {
 WRITING = {
     # A process that was stopped within a transaction must not hold back the calls it has locked.
     "idle_in_transaction_session_timeout": "10s",
+    # Whoever writes needs a few rows by an index. The planner guesses how many from statistics that are old whenever a
+    # backlog grows, and then a guess of none makes it go through all of it, for each row again.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
+    "enable_sort": "off",
 }
 """What it is told besides for one that writes. Who reads may take his time: people read on pages."""
 
@@ -50,6 +68,7 @@ class Postgresql:
 
     is_polled = False
     has_one_writer = False
+    waiting = "finished_at IS NULL"
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         if find_spec("psycopg") is None:
@@ -116,6 +135,15 @@ class Postgresql:
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         return f"{column} = ANY(%s)", [list(values)]
+
+    def waits(self, deliveries: FromClause) -> ColumnElement[bool]:
+        return deliveries.c.finished_at.is_(None)
+
+    def finds_none(self, query: Select[Any]) -> ColumnElement[bool]:
+        return query.limit(1).scalar_subquery().is_(None)  # EXISTS would be made a join
+
+    def aside(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        return column.concat(literal_column("''"))
 
     def lock_rows(self, table: Table) -> str:
         return f" ORDER BY {', '.join(column.name for column in table.primary_key)} FOR UPDATE"

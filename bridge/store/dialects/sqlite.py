@@ -11,7 +11,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -37,6 +47,7 @@ class Sqlite:
 
     is_polled = True
     has_one_writer = True
+    waiting = "state = 'pending'"
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         _make_folder(url)
@@ -92,6 +103,17 @@ class Sqlite:
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         return f"{column} IN ({', '.join('?' * len(values))})", values
+
+    def waits(self, deliveries: FromClause) -> ColumnElement[bool]:
+        is_pending: ColumnElement[bool] = deliveries.c.state == literal_column("'pending'")
+        return is_pending
+
+    def finds_none(self, query: Select[Any]) -> ColumnElement[bool]:
+        found = query.exists()
+        return ~found
+
+    def aside(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        return column
 
     def lock_rows(self, _table: Table) -> str:
         return ""

@@ -92,7 +92,7 @@ def upgrade() -> None:
         ["call_key", "connector", "target", "position"],
         unique=False,
         sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("finished_at IS NULL"),
     )
     op.create_table(
         "events",
