@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_what_a_process_had_claimed_that_died_is_taken_back_by_one_that_runs(
         bridge.dispatcher.run_once()
         bridge.settle()
         assert bridge.states() == ["delivered"]
+
+
+@pytest.mark.once
+def test_another_one_leads_when_the_leader_has_been_stopped_for_long(store_url: str, tmp_path: Path) -> None:
+    database = Database(store_url)
+    leader, other = (database.watch(lambda _kind, _name: None) for _ in range(2))
+    assert (leader.leads(), other.leads()) == (True, False)
+    os.utime(tmp_path / "rig.db.leader", (0, 0))  # as long as it is stopped, it does not touch it
+    assert other.leads()
+    assert (leader.leads(), other.leads()) == (True, False)
+    leader.stop()
+    other.stop()
+    database.close()
 
 
 def test_one_of_several_leads_and_another_one_as_soon_as_it_is_gone(

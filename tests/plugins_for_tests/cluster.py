@@ -55,6 +55,12 @@ class Cluster:
         words = ["--no-sync", "--auth=md5", "--username=bridge", f"--pwfile={password}", "-D", self._data]
         subprocess.run([binaries / "initdb", *words], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as)
 
+    @property
+    def pid(self) -> int:
+        """The process id of the server, whose children serve the connections."""
+        assert self._server is not None
+        return self._server.pid
+
     def url(self, database: str) -> str:
         """The URL of a database."""
         return f"postgresql+psycopg://bridge:{SPELLED}@127.0.0.1:{self.port}/{database}"

@@ -175,8 +175,13 @@ def _number(key: str) -> int:
 def _connect(engine: Engine) -> Any:
     """A connection of psycopg's that belongs to no pool."""
     pooled = engine.raw_connection()
-    connection = pooled.driver_connection
+    connection: Any = pooled.driver_connection
     pooled.detach()
+    # Whoever leads says something once a second: one that has been stopped must not lead for ever.
+    connection.execute(
+        "SELECT set_config('idle_session_timeout', '10s', false) "
+        "WHERE current_setting('server_version_num')::int >= 140000"
+    )
     return connection
 
 

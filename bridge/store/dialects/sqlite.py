@@ -33,6 +33,8 @@ from bridge.store.occupancy import Occupancy
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
+SILENT_SECONDS = 10.0
+"""Seconds after which one that leads and has not said so counts as stopped."""
 LARGEST_CHECKED = 1024**3
 """Bytes of the largest file that is looked through for damage at the start: a second or a few."""
 DAMAGED = "it is damaged: bring back a backup (`callbridge restore FILE`), or move it away to begin with an empty store"
@@ -129,7 +131,8 @@ class Sqlite:
 
 
 class SqliteWatch:
-    """The leader holds a lock on a file beside the database: the kernel lets go of it however the process ends.
+    """The leader holds a lock on a file beside the database: the kernel lets go of it however the process ends. And it
+    touches the file: one that has been stopped for long leads no more.
 
     Failure policy: where no such file can be made, every process leads. What leaders do bears to be done twice.
     """
@@ -149,16 +152,18 @@ class SqliteWatch:
             self._descriptor = None
 
     def leads(self) -> bool:
-        if not self._leads:
-            try:
-                if self._descriptor is None:
-                    self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+            if not self._leads:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:
-                return True
-            self._leads = True
+                self._leads = True
+            os.utime(self._descriptor)
+        except BlockingIOError:
+            silent_since = self._file.stat().st_mtime
+            return abs(time.time() - silent_since) > SILENT_SECONDS
+        except OSError:
+            pass
         return True
 
 
