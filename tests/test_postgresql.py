@@ -133,6 +133,14 @@ class Tenant:
         self._cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.name}'")
 
 
+def test_a_database_that_cannot_keep_every_name_is_refused(cluster: Cluster) -> None:
+    cluster.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    database = Database(cluster.url("latin"))
+    with pytest.raises(StoreError, match="its encoding is LATIN1: make one with ENCODING 'UTF8'"):
+        database.refuse_damaged()
+    database.close()
+
+
 def test_whatever_the_server_does_posts_are_refused_meanwhile_and_all_goes_on_by_itself_afterwards(
     cluster: Cluster, tenant: Tenant, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def migrate(path: Path | None) -> None:
 
     database = Database(_store_of(path))
     try:
+        database.refuse_damaged()
         database.migrate()
     finally:
         database.close()

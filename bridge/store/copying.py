@@ -35,6 +35,7 @@ def copy_store(source: str, target: str) -> Iterator[tuple[str, int]]:
             with origin.reader.begin() as reading:
                 if not migrations.is_current(reading):
                     raise StoreError("the store is of another version: run `callbridge migrate` for it first")
+                copy.refuse_damaged()
                 copy.migrate()
                 with copy.writer.begin() as writing:
                     _refuse_filled(writing)

@@ -52,7 +52,16 @@ class Cluster:
         password = folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        words = ["--no-sync", "--auth=md5", "--username=bridge", f"--pwfile={password}", "-D", self._data]
+        words = [
+            "--no-sync",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--auth=md5",
+            "--username=bridge",
+            f"--pwfile={password}",
+            "-D",
+            self._data,
+        ]
         subprocess.run([binaries / "initdb", *words], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as)
 
     @property

@@ -57,7 +57,7 @@ class Dialect(Protocol):
         """
 
     def find_damage(self, url: URL, reader: Engine) -> str | None:
-        """What is damaged, and what helps, for people; None where nothing is, or the database sees to that itself."""
+        """What is damaged or cannot be used, and what helps, for people; None where nothing is."""
 
     def remedy(self, error: SQLAlchemyError) -> str:
         """What helps against an error, for people; empty where that is not known."""

@@ -36,6 +36,7 @@ CONNECTION = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",  # milliseconds after which a server that has fallen silent counts as gone
     "application_name": "callbridge",
+    "client_encoding": "utf8",
 }
 """What libpq is told, unless the URL says otherwise."""
 
@@ -81,8 +82,11 @@ class Postgresql:
     def occupy(self, _url: URL) -> None:
         """Nobody puts a file in its place."""
 
-    def find_damage(self, _url: URL, _reader: Engine) -> None:
-        """The server sees to that."""
+    def find_damage(self, _url: URL, reader: Engine) -> str | None:
+        """The server sees to that; but not every database can keep every name."""
+        with reader.begin() as connection:
+            ((encoding,),) = execute(connection, "SHOW server_encoding")
+        return None if encoding == "UTF8" else f"its encoding is {encoding}: make one with ENCODING 'UTF8'"
 
     def remedy(self, _error: SQLAlchemyError) -> str:
         return ""
