@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import threading
 import time
 from collections import deque
@@ -22,6 +23,8 @@ from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
 
 LARGEST_BATCH = 128
+CONFLICT_PAUSES = (0.0, 0.05, 0.2)
+"""Seconds, at most, after each try of a transaction that another one might not lose."""
 WATCH_SECONDS = 0.5
 """Seconds between two looks for jobs that nobody waits for and that the store does not answer."""
 FOREIGN_POLL = 0.1
@@ -101,6 +104,7 @@ class Writer:
         self._promised: deque[tuple[float, Job]] = deque()
         self._stopping = False
         self._stopped = threading.Event()
+        self._connection: Connection | None = None
         self._data_version: int | None = None
         self._next_look = 0.0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -149,32 +153,33 @@ class Writer:
         return self.submit(work, item).result(timeout)
 
     def _run(self) -> None:
-        connection: Connection | None = None
-        while True:
-            jobs = self._take()
-            if jobs is None:
-                break
+        while (jobs := self._take()) is not None:
             try:
                 # Failure policy: a connection that cannot be opened fails the jobs at hand and is tried anew with the
                 # next ones, so the bridge recovers without a restart.
-                if connection is not None and not self._has_committed(connection, jobs):
-                    connection = None
-                if connection is None:
-                    connection = self._database.writer.connect()
-                    self._commit(connection, jobs)
+                self._commit_at_last(jobs)
                 if self._dialect.is_polled:
-                    self._look_for_foreign_writes(connection)
+                    self._look_for_foreign_writes(self._connected())
             except Exception as error:  # noqa: BLE001  # the one writer must outlive whatever goes wrong
                 failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
                 for job in jobs:
                     job.end(failure)
                 self._data_version = -1  # the next connection counts anew: look once in any case
-                if connection is not None:
-                    _drop(connection)
-                    connection = None
-        if connection is not None:
-            connection.close()
+                self._disconnect()
+        self._disconnect()
         self._refuse_the_rest()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.writer.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Close the connection, whatever state it is in."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
     def _refuse_the_rest(self) -> None:
         with contextlib.suppress(Empty):
@@ -205,21 +210,23 @@ class Writer:
             pass
         return [job for job in jobs if not job.is_over]
 
-    def _has_committed(self, connection: Connection, jobs: list[Job]) -> bool:
-        """Commit; False where another connection is needed for it, as this one broke since it was last used (the server
-        was started again), or lost a conflict.
+    def _commit_at_last(self, jobs: list[Job]) -> None:
+        """Commit, on another connection where this one broke since it was last used (the server was started again) or
+        lost a conflict.
 
         What has been committed though the answer was lost is done twice then, which every work bears: a post is a
         repeat, an ending is no longer ours, a claim ends by itself.
         """
-        try:
-            self._commit(connection, jobs)
-        except DBAPIError as error:
-            if not self._dialect.is_passing(error):
-                raise
-            _drop(connection)
-            return False
-        return True
+        for pause in CONFLICT_PAUSES:
+            connection = self._connected()
+            try:
+                return self._commit(connection, jobs)
+            except DBAPIError as error:
+                if not self._dialect.is_passing(error):
+                    raise
+            self._disconnect()
+            time.sleep(random.uniform(0, pause))  # noqa: S311  # so that two do not meet again
+        return self._commit(self._connected(), jobs)
 
     def _commit(self, connection: Connection, jobs: list[Job]) -> None:
         jobs = [job for job in jobs if not job.is_over]
@@ -273,8 +280,3 @@ def _raised(answer: Any) -> Any:
     if isinstance(answer, BaseException):
         raise answer
     return answer
-
-
-def _drop(connection: Connection) -> None:
-    connection.invalidate()
-    connection.close()
