@@ -28,13 +28,10 @@ from bridge.store.deliveries import (
     Ending,
     Leasing,
     claim,
-    expire,
-    leases_held,
-    oldest_waiting,
     release,
-    release_leases,
 )
 from bridge.store.dialects import ANYTHING, Hear, Watch
+from bridge.store.lapses import expire, leases_held, oldest_waiting, release_leases
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.pruning import delete_old, find_old

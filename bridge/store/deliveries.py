@@ -29,7 +29,7 @@ from bridge.ids import new_id
 from bridge.model import Event
 from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in, update_rows
-from bridge.store.dialects import ANYTHING, DUE, Dialect, dialect_of
+from bridge.store.dialects import DUE, Dialect, dialect_of
 
 _deliveries = schema.deliveries
 _c = _deliveries.c
@@ -412,51 +412,3 @@ def release(connection: Connection, claims: Sequence[tuple[Claim, float]]) -> li
     connection.execute(_RELEASE, sorted(rows, key=lambda row: str(row["of_id"])))
     announce_due(connection, [claim.connector for claim, _ in claims])
     return [None] * len(claims)
-
-
-def expire(connection: Connection, limits: Sequence[tuple[str, float, float]]) -> list[int]:
-    """End what has waited past its `max_age`: (connector, fresh before, now); returns how many each."""
-    return [_expire(connection, *limit) for limit in limits]
-
-
-def _expire(connection: Connection, connector: str, before: float, now: float) -> int:
-    old = select(_c.id).where(
-        _c.connector == connector,
-        _c.state == "pending",
-        _c.fresh_from < before,
-        or_(_c.lease.is_(None), _c.due_at <= now),
-    )
-    chosen = _c.id.in_(old.with_for_update(skip_locked=True))
-    change = update(_deliveries).where(chosen).values(state="expired", finished_at=now, lease=None)
-    count = connection.execute(change).rowcount
-    if count:
-        announce_due(connection, [connector])  # what they have held back
-    return count
-
-
-def oldest_waiting(connection: Connection, connectors: Iterable[str]) -> dict[str, float]:
-    """By connector: from when the oldest delivery that waits counts its age."""
-    # One look at the index for each, instead of going through a whole backlog.
-    ages = {name: connection.execute(_OLDEST, {"connector": name}).scalar() for name in connectors}
-    return {name: age for name, age in ages.items() if age is not None}
-
-
-_OLDEST = select(func.min(_c.fresh_from)).where(_c.connector == bindparam("connector"), _c.state == "pending")
-
-
-def leases_held(connection: Connection) -> list[str]:
-    """The leases under which something is claimed."""
-    query = select(_c.lease).where(_c.state == "pending", _c.lease.is_not(None)).distinct()
-    return [lease for lease in connection.execute(query).scalars() if lease is not None]
-
-
-def release_leases(connection: Connection, dead: Sequence[tuple[Sequence[str], float]]) -> list[int]:
-    """Give back what was claimed under leases, so that it need not wait for their end: (leases, now); returns how many
-    each."""
-    counts = []
-    for names, now in dead:
-        theirs = select(_c.id).where(_c.state == "pending", _c.lease.in_(names)).with_for_update(skip_locked=True)
-        change = update(_deliveries).where(_c.id.in_(theirs)).values(lease=None, due_at=now)
-        counts.append(connection.execute(change).rowcount)
-    dialect_of(connection).announce(connection, ANYTHING, [""])
-    return counts
