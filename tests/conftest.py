@@ -29,6 +29,7 @@ from bridge.testing import (
     recording_sink,
     running_bridge,
 )
+from bridge.testing.stores import put_empty_store
 from tests.plugins_for_tests.cluster import Cluster, find_binaries, running_cluster
 
 
@@ -271,6 +272,7 @@ class Desk:
     def __init__(self, folder: Path, config: str) -> None:
         path = folder / "desk.toml"
         path.write_text(f'{config}\n[store]\nurl = "sqlite:///{folder / "desk.db"}"\n', "utf-8")
+        put_empty_store(folder / "desk.db")
         self.now = 1_790_000_000.0
         self.redactor = Redactor()
         self.bridge = Bridge(load_settings(path, {}), self.redactor, lambda: self.now)

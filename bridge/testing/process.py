@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import requests
 
+from bridge.testing.stores import put_empty_store
 from bridge.testing.waiting import PATIENCE, eventually
 
 
@@ -47,6 +48,7 @@ class BridgeProcess:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self._options = options
+        self._keeps_a_file = store is None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "bridge.toml"
@@ -62,6 +64,8 @@ class BridgeProcess:
 
     def start(self, *, until_ready: bool = True) -> None:
         """Start it, and wait until it is ready."""
+        if self._keeps_a_file:
+            put_empty_store(self.database)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own program
                 [sys.executable, "-m", "bridge.cli", "serve", *self._options, "--config", str(self.config)],

@@ -11,10 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,20 +34,10 @@ from bridge.store.leases import new_token
 from bridge.store.outcomes import change_health
 from bridge.store.replay import replay_dead, replay_ids
 from bridge.testing import eventually
+from bridge.testing.stores import put_empty_store
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()
 SOURCE = SourceView("pbx", "TR", ZoneInfo("Europe/Istanbul"), lambda _cause, _locale: None)
-
-
-@cache
-def _empty_store() -> bytes:
-    """A migrated store, made once."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        database = Database(f"sqlite:///{path}")
-        database.migrate()
-        database.close()
-        return path.read_bytes()
 
 
 def _store_in(folder: Path) -> str:
@@ -57,8 +45,7 @@ def _store_in(folder: Path) -> str:
     if (place := folder / "store.url").exists():
         return place.read_text("utf-8")
     path = folder / "rig.db"
-    if not path.exists():
-        path.write_bytes(_empty_store())
+    put_empty_store(path)
     return f"sqlite:///{path}"
 
 
