@@ -89,6 +89,8 @@ def test_of_four_hosts_two_are_killed_and_one_comes_and_nothing_is_lost_nor_ends
         endings = ended(sink)
         assert {call for call, kind in posts.taken if kind == "hangup"} == endings.keys()
         assert {len(events) for events in endings.values()} == {1}
+        for path in ("/desk", "/chat"):
+            assert all(kinds[0] == "call.ringing" for kinds in in_order(sink, path).values())
 
 
 class Posts:
@@ -150,6 +152,15 @@ def lost(taken: set[tuple[str, str]], sink: RecordingSink) -> set[tuple[str, str
     kinds = {"call.ringing": "ringing"} | dict.fromkeys(ENDINGS, "hangup")
     arrived = {(path, event["data"]["call"]["id"], kinds.get(event["type"], "")) for path, event in events(sink)}
     return {(path, *one) for path in ("/desk", "/chat") for one in taken} - arrived
+
+
+def in_order(sink: RecordingSink, path: str) -> dict[str, list[str]]:
+    """By call: the types of the events that have arrived at a path, as they came."""
+    kinds = defaultdict(list)
+    for to, event in events(sink):
+        if to == path:
+            kinds[event["data"]["call"]["id"]].append(event["type"])
+    return kinds
 
 
 def ended(sink: RecordingSink) -> dict[str, set[str]]:
