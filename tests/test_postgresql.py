@@ -16,8 +16,11 @@ from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
 from sqlalchemy import Connection, inspect, text
 
+from bridge.app import Bridge
 from bridge.cli import main
 from bridge.errors import StoreError
+from bridge.redaction import Redactor
+from bridge.settings import Settings
 from bridge.store import Database
 from bridge.store.deliveries import _what_is_due
 from bridge.store.dialects import ANYTHING, listener
@@ -89,16 +92,20 @@ def waits_for_lock(connection: Connection) -> bool:
 
 def test_a_server_that_is_not_there_is_said_in_a_line_without_the_password(tmp_path: Path) -> None:
     port = free_port()
-    bridge = BridgeProcess(tmp_path, "", store=f"postgresql+psycopg://bridge:{SPELLED}@127.0.0.1:{port}/calls")
-    bridge.start(until_ready=False)
-    done = CliRunner().invoke(main, ["migrate", "--config", str(bridge.config)])
-    assert bridge.wait() == done.exit_code == 1
-    for said in (bridge.log.read_text(), done.stderr):
-        assert f"the store cannot be used (127.0.0.1:{port}/calls): " in said
-        assert "Connection refused" in said
-        assert "Traceback" not in said
-        assert PASSWORD not in said
-        assert SPELLED not in said
+    store = f"postgresql+psycopg://bridge:{SPELLED}@127.0.0.1:{port}/calls"
+    settings = Settings(store={"url": store})
+    config = tmp_path / "bridge.toml"
+    config.write_text(f'store.url = "{store}"', "utf-8")
+    with pytest.raises(StoreError) as caught:
+        Bridge(settings, Redactor()).start()
+    done = CliRunner().invoke(main, ["migrate", "--config", str(config)])
+    assert done.exit_code == 1
+    for said in (str(caught.value), done.stderr):
+        (line,) = said.splitlines()
+        assert line.startswith(f"the store cannot be used (127.0.0.1:{port}/calls): ")
+        assert "Connection refused" in line
+        assert PASSWORD not in line
+        assert SPELLED not in line
 
 
 def test_a_wrong_password_is_said_without_showing_it(cluster: Cluster) -> None:

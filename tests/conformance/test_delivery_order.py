@@ -79,6 +79,7 @@ def test_other_calls_do_not_wait_for_a_retry(tmp_path: Path) -> None:
         assert chat.call_ids == ["1", "2", "3"]
 
 
+@pytest.mark.once
 def test_the_same_call_id_at_another_connector_does_not_wait(tmp_path: Path) -> None:
     chat, crm = Chat(DOWN, None), Chat()
     with rig(tmp_path, (connector("chat"), chat), (connector("crm"), crm)) as bridge:
@@ -163,6 +164,7 @@ def test_each_target_gets_the_event_for_itself(tmp_path: Path) -> None:
         assert bridge.states() == ["delivered", "delivered"]
 
 
+@pytest.mark.once
 def test_a_failing_target_neither_repeats_nor_holds_back_another(tmp_path: Path) -> None:
     kind = {"targets": lambda _: ["reception", "sales"]}
     chat = Chat(of_target("reception"))

@@ -128,6 +128,7 @@ def test_a_new_pause_after_it_had_worked_is_told_again(tmp_path: Path) -> None:
 # --- a target that is gone ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_target_that_is_gone_ends_the_delivery_and_pauses_until_resumed(tmp_path: Path) -> None:
     chat, watch = Chat(GONE, None), Chat()
     with rig(
@@ -249,6 +250,7 @@ def test_an_open_breaker_lets_one_probe_through_after_each_longer_cool_down(tmp_
         assert tries == [5, 6, 6, 7, 7, 8, 8, 9, 9, 10]
 
 
+@pytest.mark.once
 def test_a_probe_that_goes_through_closes_the_breaker_and_starts_the_cool_downs_anew(tmp_path: Path) -> None:
     chat = Chat(*[DOWN] * 6, None)
     with rig(tmp_path, (connector(breaker=BREAKER, retry={"schedule": ["10h"]}), chat)) as bridge:
@@ -295,6 +297,7 @@ def test_an_open_breaker_is_no_business_of_another_connector(tmp_path: Path) -> 
 # --- the rate -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_rate_keeps_its_limit_and_spends_no_attempt(tmp_path: Path) -> None:
     chat = Chat()
     with rig(tmp_path, (connector(rate="2/s"), chat)) as bridge:
@@ -309,6 +312,7 @@ def test_a_rate_keeps_its_limit_and_spends_no_attempt(tmp_path: Path) -> None:
         assert {row["attempts"] for row in bridge.rows()} == {1}
 
 
+@pytest.mark.once
 def test_a_rate_counts_in_a_sliding_window(tmp_path: Path) -> None:
     chat = Chat()
     with rig(tmp_path, (connector(rate="2/m"), chat)) as bridge:

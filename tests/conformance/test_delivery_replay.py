@@ -53,6 +53,7 @@ def test_an_expired_delivery_gets_a_fresh_max_age(tmp_path: Path) -> None:
         assert bridge.states() == ["delivered"]
 
 
+@pytest.mark.once
 def test_the_schedule_starts_anew_and_attempts_count_on(tmp_path: Path) -> None:
     chat = Chat(DOWN)
     with rig(tmp_path, (connector(retry={"schedule": ["5s", "5s"], "jitter": 0}), chat)) as bridge:

@@ -24,6 +24,7 @@ def test_a_delivery_ends_with_its_receipt(tmp_path: Path) -> None:
         assert chat.got[0].event == bridge.events("call.missed")[0]
 
 
+@pytest.mark.once
 def test_each_of_several_connectors_gets_the_event(tmp_path: Path) -> None:
     chat, crm, other = Chat(), Chat(), Chat()
     chats = (
@@ -82,6 +83,7 @@ def test_the_other_side_s_wish_to_wait_longer_is_granted(tmp_path: Path) -> None
         assert len(chat.got) == 2
 
 
+@pytest.mark.once
 def test_a_retried_delivery_that_goes_through_forgets_its_error(tmp_path: Path) -> None:
     chat = Chat(TemporaryFailure("down"), None)
     with rig(tmp_path, (connector(), chat)) as bridge:
@@ -93,6 +95,7 @@ def test_a_retried_delivery_that_goes_through_forgets_its_error(tmp_path: Path) 
         assert (bridge.rows()[0]["state"], bridge.rows()[0]["last_error"]) == ("delivered", None)
 
 
+@pytest.mark.once
 def test_a_retry_sends_the_same_event_though_the_call_has_gone_on(tmp_path: Path) -> None:
     chat = Chat(TemporaryFailure("down"), None)
     with rig(tmp_path, (connector(on=["call.ringing"]), chat)) as bridge:

@@ -200,6 +200,7 @@ def test_many_endings_share_a_transaction_and_each_keeps_its_own(store: Rig, cap
     assert "one by one" not in caplog.text
 
 
+@pytest.mark.once
 def test_an_error_is_kept_until_the_delivery_goes_through(store: Rig) -> None:
     store.miss("1")
     (tried,) = claim(store)
@@ -228,6 +229,7 @@ def test_an_ending_that_comes_after_the_lease_changes_nothing(store: Rig) -> Non
     assert store.states() == ["delivered"]
 
 
+@pytest.mark.once
 def test_two_claims_of_one_process_are_told_apart(store: Rig) -> None:
     store.miss("1")
     (stale,) = claim(store)
@@ -279,6 +281,7 @@ def test_a_late_release_does_not_take_the_lease_from_its_successor(store: Rig) -
     assert claim(store) == []
 
 
+@pytest.mark.once
 def test_what_is_released_is_due_at_once_and_has_lost_no_attempt(store: Rig) -> None:
     store.miss("1")
     store.give_back(claim(store))
@@ -289,6 +292,7 @@ def test_what_is_released_is_due_at_once_and_has_lost_no_attempt(store: Rig) -> 
 # --- what a dead process leaves -----------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_the_claims_of_a_dead_process_are_taken_back_at_the_start_and_others_are_not(
     store: Rig, tmp_path: Path
 ) -> None:
