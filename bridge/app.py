@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
+from bridge.delivery.recorder import FlightRecorder
 from bridge.duty import ALL, Duty
 from bridge.errors import SettingsError
 from bridge.headers import with_headers
@@ -49,11 +50,17 @@ class Bridge:
     """
 
     def __init__(
-        self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time, duty: Duty = ALL
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        clock: Callable[[], float] = time.time,
+        duty: Duty = ALL,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         self.settings = settings
         self.duty = duty
         self.clock = clock
+        self.recorder = recorder or FlightRecorder()
         self.stopping = threading.Event()
         self.database = Database(settings.store.url.get_secret_value())
         lanes: dict[Place, Lane] = {}
@@ -83,7 +90,10 @@ class Bridge:
         silence = SilenceWatch(self.store, limits, clock)
         retention = Retention(self.store, settings.privacy.retention, clock)
         tasks = [silence.look, retention.look, self.feeds.sweep]
-        self.dispatcher = Dispatcher(self.store, token, lanes, _ages(self.plugins), tasks, clock)
+        ages = _ages(self.plugins)
+        self.dispatcher = Dispatcher(
+            self.store, token, lanes, ages, tasks, clock, recorder=self.recorder, uptime=_uptime
+        )
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
             if connector.error is None and deliver is not None and duty.delivers_to(name):
@@ -99,12 +109,13 @@ class Bridge:
                         self.metrics.observe_attempt,
                         clock,
                         is_masked=settings.privacy.masks(name),
+                        recorder=self.recorder,
                     )
                     for place in connector.places
                 }
 
-    def start(self) -> None:
-        """Open the store and begin to deliver. Raises StoreError where the store cannot be used."""
+    def start(self, then: Callable[[], None] = lambda: None) -> None:
+        """Open the store, and begin to deliver `then`. Raises StoreError where the store cannot be used."""
         self.database.refuse_damaged()
         self.database.migrate_apart()
         places = [place for connector in self.plugins.connectors.values() for place in connector.places]
@@ -120,6 +131,7 @@ class Bridge:
             if connector.error is None and self.duty.delivers_to(name):
                 self.store.settle_targets(name, connector.targets)
                 self.store.note_start(name, failed.get(("connectors", name)))
+        then()
         self.dispatcher.start()
         if self.duty.takes_posts:
             self._say_who_may_post()
@@ -152,6 +164,7 @@ class Bridge:
     def close(self) -> None:
         """Close the store, after the last post."""
         self.store.stop()
+        self.recorder.clear()
 
     def _hear(self, kind: str, name: str) -> None:
         """Another process has written."""
@@ -208,6 +221,11 @@ class Bridge:
             *(("connectors", name) for name, one in self.plugins.connectors.items() if has_to_do(one)),
             *(("directories", name) for name, one in self.plugins.directories.items() if one.error is None),
         ]
+
+
+def _uptime() -> float:
+    """Seconds since the boot of the machine, those it slept through too where that is known (Linux)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def create_app(bridge: Bridge) -> Flask:

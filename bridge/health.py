@@ -142,6 +142,19 @@ class Health:
         """Somebody has been told of all dead deliveries so far."""
         return replace(self, dead_untold=0, dead_told_at=now)
 
+    def moved(self, jump: float) -> Health:
+        """The same after the clock has jumped by so many seconds."""
+
+        def along(at: float | None) -> float | None:
+            return None if at is None else at + jump
+
+        return replace(
+            self,
+            probe_at=along(self.probe_at),
+            open_until=along(self.open_until),
+            dead_told_at=along(self.dead_told_at),
+        )
+
     def to_json(self) -> str:
         """Compact JSON, for the store."""
         return json.dumps(asdict(self), separators=(",", ":"))

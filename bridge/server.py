@@ -13,13 +13,13 @@ import inspect
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Event as ProcessEvent
 from typing import TYPE_CHECKING, Any, Protocol
 
 from granian.constants import Interfaces
@@ -41,23 +41,34 @@ DRAIN_SECONDS = 7.0
 REQUEST_SECONDS = 1.0
 """Seconds that the requests under way get after them: granian waits for a client that sent half of one until it gives
 up."""
-BLOCKING_THREADS = 64
+BLOCKING_THREADS = 1200
 """Threads that run requests, begun as they are needed: a client that sends half a body keeps one waiting until it gives
-up. A post that waits for its commit keeps none."""
+up, so there are more than a thousand of those may take. A post that waits for its commit keeps none."""
+CONNECTIONS = 4096
+"""Connections that are open at the same time, idle ones too. More than these wait: only a proxy in front helps."""
 PR_SET_PDEATHSIG = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("callbridge")
 
 
+class Flag(Protocol):
+    """What the processes share."""
+
+    value: bool
+
+
 class Service(Protocol):
-    """What is served: started in the worker, drained while the last requests end, closed after them."""
+    """What is served: started in the worker, drained while the last requests end, closed after them.
+
+    Once it calls `then`, nothing but what it delivers can end the process.
+    """
 
     @property
     def threads_for_pages(self) -> int:
         """Threads that the connectors' pages may take, besides those that take the posts."""
 
-    def start(self) -> None: ...
+    def start(self, then: Callable[[], None]) -> None: ...
 
     def drain(self, seconds: float) -> None: ...
 
@@ -67,15 +78,25 @@ class Service(Protocol):
 class _Server(MPServer):
     """granian's supervisor, which also tells the worker through the pipe `tell` that it is time to stop."""
 
-    def __init__(self, started: ProcessEvent, tell: int, **options: Any) -> None:
+    def __init__(self, started: Flag, tell: int, **options: Any) -> None:
         self._started = started
         self._tell = tell
         super().__init__("bridge", **options)
 
     @property
+    def respawned_wrks(self) -> dict[int, float]:
+        """When workers were started again: granian would give up after two deaths in a few seconds, but what kills them
+        is found after some more."""
+        return {}
+
+    @respawned_wrks.setter
+    def respawned_wrks(self, _: dict[int, float]) -> None:
+        """granian notes them here."""
+
+    @property
     def respawn_failed_workers(self) -> bool:
-        """A worker that dies is started again, unless it has never worked: then the reason is in the config."""
-        return self._started.is_set()
+        """A worker that dies is started again, unless it could not start: that would not help."""
+        return bool(self._started.value)
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:
@@ -97,7 +118,7 @@ class _Worker:
     """What the worker process runs: granian's own worker between the start and the end of the service."""
 
     def __init__(
-        self, settings: ServerSettings, make: Callable[[], tuple[Service, Flask]], started: ProcessEvent, told: int
+        self, settings: ServerSettings, make: Callable[[], tuple[Service, Flask]], started: Flag, told: int
     ) -> None:
         self._settings = settings
         self._make = make
@@ -115,8 +136,9 @@ class _Worker:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         self._die_with_parent()
         try:
+            self._started.value = False
             self._service, app = self._make()
-            self._service.start()
+            self._service.start(self._note_start)
         except BridgeError as error:
             _log.critical("the bridge cannot start:\n%s", error)
             logging.shutdown()
@@ -125,7 +147,6 @@ class _Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
-        self._started.set()
         _log.info("listening on http://%s:%d", self._settings.host, self._settings.port)
         threading.Thread(target=self._drain_when_told, name="drain", daemon=True).start()
         return app
@@ -171,6 +192,9 @@ class _Worker:
         logging.shutdown()
         os._exit(0)  # a thread of a connector that hangs must not keep the process
 
+    def _note_start(self) -> None:
+        self._started.value = True
+
     def _die_with_parent(self) -> None:
         """Have the kernel kill this process when its parent dies: an orphan would go on serving the port."""
         if sys.platform == "linux":
@@ -194,15 +218,23 @@ def check_address(settings: ServerSettings) -> None:
         raise SettingsError([Fault("server.port", reason)]) from error
 
 
+def _allow_files(count: int) -> None:
+    """As many open files as there may be connections, as far as the system lets this user."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -> None:
     """Serve until SIGTERM or SIGINT. `make` is called in the worker process, and again in its successor if it dies.
 
-    Raises SystemExit (1) where the worker cannot start, or dies again and again.
+    Raises SystemExit (1) where the worker cannot start.
     """
     # What the worker is made of need not be pickled.
     multiprocessing.set_start_method("fork", force=True)
-    started = multiprocessing.Event()
-    # A pipe, as telling by an Event waits for ever for a worker that was killed while it waited.
+    # A value without a lock and a pipe: an Event waits for ever for a worker that was killed while it held its lock.
+    started = multiprocessing.RawValue(ctypes.c_bool)
     told, tell = os.pipe()
     worker = _Worker(settings, make, started, told)
     server = _Server(
@@ -213,10 +245,13 @@ def serve(settings: ServerSettings, make: Callable[[], tuple[Service, Flask]]) -
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=BLOCKING_THREADS,
+        backlog=CONNECTIONS,
+        backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=10_000),
         workers_kill_timeout=STOP_SECONDS,
         log_enabled=False,
     )
+    _allow_files(2 * CONNECTIONS)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     gc.freeze()  # what is there by now is shared with the worker: collecting it there would copy it
     server.serve(spawn_target=worker.run, target_loader=worker.load)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,7 @@ from flask import Flask, Response
 
 from bridge.gateway import gateway
 from bridge.promises import Promised, Tell
-from bridge.server import BLOCKING_THREADS
-from bridge.testing import running_bridge
+from bridge.testing import BridgeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,14 +110,26 @@ def test_a_server_that_knows_of_no_promises_waits_for_it(app: Flask) -> None:
     assert (client.get("/broken").status_code, client.get("/broken").text) == (503, "no")
 
 
+THREADS = 8
+
+
+class FewThreads(BridgeProcess):
+    """A bridge with so many threads for requests."""
+
+    _set = f"from bridge import cli, server; server.BLOCKING_THREADS = {THREADS}; cli.main()"
+    _program = (sys.executable, "-c", _set)
+
+
 def test_more_posts_than_there_are_threads_wait_for_the_store_and_the_bridge_still_answers(tmp_path: Path) -> None:
     form = b"event_type=ringing&call_uuid=%d"
-    with running_bridge(tmp_path, "[intake]\ntokens = []") as bridge, ExitStack() as stack:
+    with ExitStack() as stack:
+        bridge = stack.enter_context(closing(FewThreads(tmp_path, "[intake]\ntokens = []")))
+        bridge.start()
         other = stack.enter_context(closing(sqlite3.connect(bridge.database, isolation_level=None)))
         other.execute("BEGIN IMMEDIATE")
         lines = [
             stack.enter_context(closing(socket.create_connection(("127.0.0.1", bridge.port), timeout=20)))
-            for _ in range(BLOCKING_THREADS + 30)
+            for _ in range(4 * THREADS)
         ]
         for number, line in enumerate(lines):
             body = form % number

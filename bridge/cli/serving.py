@@ -33,6 +33,7 @@ from bridge.settings import FaultySettingsError, load_settings, secrets_of
 def serve(path: Path | None, role: Role, connectors: str | None) -> None:
     """Take the PBX's posts and deliver the events."""
     from bridge import server
+    from bridge.delivery.recorder import FlightRecorder
 
     settings = load_settings(path, os.environ)
     if role == "intake" and connectors is not None:
@@ -44,10 +45,12 @@ def serve(path: Path | None, role: Role, connectors: str | None) -> None:
     set_up_logging(settings.log.level.upper(), redactor, also)
     server.check_address(settings.server)
 
+    recorder = FlightRecorder()
+
     def make() -> tuple[Any, Any]:
         from bridge.app import Bridge, create_app
 
-        bridge = Bridge(settings, redactor, duty=duty)
+        bridge = Bridge(settings, redactor, duty=duty, recorder=recorder)
         for warning in exposed_files(path, os.environ, secrets_of(settings) | bridge.plugins.secrets):
             logging.getLogger("callbridge").warning(warning)
         return bridge, create_app(bridge)

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.delivery.lane import Lane
+from bridge.delivery.recorder import FlightRecorder
+from bridge.delivery.trials import Trials
 from bridge.errors import StoreError
 from bridge.health import Place
-from bridge.store import Claim, ClaimRequest, Leasing, Store
+from bridge.store import LEAST_JUMP, Claim, ClaimRequest, Leasing, Store
 
 TICK = 1.0
 """Seconds between two looks at what only time brings about: age, hanging calls, silence."""
@@ -53,7 +55,7 @@ def leasing(token: str, lanes: Mapping[Place, Lane]) -> Leasing:
 class Dispatcher:
     """Feeds the lanes under the lease token of this process. `ages` has the `max_age` (seconds) of every connector
     whose deliveries can expire, also of failed ones; `tasks` are run once a tick by the one process of all on the store
-    that leads."""
+    that leads. `uptime`: seconds since the boot, those the machine slept through too; None: as `monotonic`."""
 
     def __init__(
         self,
@@ -64,6 +66,8 @@ class Dispatcher:
         tasks: Sequence[Callable[[], Iterable[Place]]] = (),
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        recorder: FlightRecorder | None = None,
+        uptime: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._token = token
@@ -71,7 +75,10 @@ class Dispatcher:
         self._tasks = tasks
         self._clock = clock
         self._monotonic = monotonic
+        self._uptime = uptime or monotonic
+        self._offset: float | None = None
         self._lanes = lanes
+        self._trials = Trials(store, token, lanes, recorder or FlightRecorder(), clock)
         self._waiting: dict[Place, _Waiting] = {}
         self._wake = threading.Event()
         self._look_anew = True
@@ -83,7 +90,10 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start feeding the lanes there are by now."""
-        self._learn()  # before the first post: nothing may be leased to a connector that is paused
+        # Before the first post: nothing may be leased to a connector that is paused or held.
+        self._keep_time()
+        self._learn()
+        self._trials.begin()
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -122,6 +132,8 @@ class Dispatcher:
     def done(self, lane: Lane, told: frozenset[Place], retry_at: float | None) -> None:
         """A lane has recorded outcomes; the earliest retry among them is due at `retry_at`."""
         waiting = self._of(lane.place)
+        if self._trials.ended(lane.place):
+            self._wake.set()
         if retry_at is not None:
             waiting.no_later_than(retry_at)
         if waiting.blocked:
@@ -169,11 +181,21 @@ class Dispatcher:
 
     def run_once(self) -> float:
         """Feed every lane that has something due; returns how many seconds nothing is to be done."""
+        self._keep_time()
         if self._look_anew:
             self._look_anew = False
             self._learn()
+        self.nudge(self._trials.proceed())
         sleep = min((self._feed(lane) for lane in self._lanes.values()), default=60.0)
         return min(sleep, self._tick())
+
+    def _keep_time(self) -> None:
+        offset = self._clock() - self._uptime()
+        if self._offset is None or abs(offset - self._offset) >= LEAST_JUMP:
+            if jump := self._store.keep_time(offset):
+                _log.warning("the clock has jumped by %.0f s: what waits has moved along", jump)
+                self._look_anew = True
+            self._offset = offset
 
     def _learn(self) -> None:
         healths = self._store.healths()
@@ -204,7 +226,8 @@ class Dispatcher:
         if claimed.outdated:
             self._look_anew, waiting.due_at = True, now
             return 0.0
-        lane.push(claimed.claims, fresh=False)
+        for new in (True, False):
+            lane.push([claim for claim in claimed.claims if claim.is_new(now) is new], fresh=new)
         waiting.blocked = claimed.blocked
         waiting.no_later_than(now + LOOK_AGAIN)
         if claimed.next_due is not None:

@@ -11,13 +11,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.contacts import Directories
 from bridge.delivery.pace import Pace
+from bridge.delivery.recorder import FlightRecorder
 from bridge.delivery.verdict import Judge, is_sound
-from bridge.errors import DeliveryFailure, StoreError, TemporaryFailure
+from bridge.errors import DeliveryFailure, PermanentFailure, StoreError, TemporaryFailure
 from bridge.health import Health, Place
 from bridge.hookspecs import Outcome
 from bridge.masking import mask_event
@@ -29,6 +30,8 @@ HANG_GRACE = 5.0
 """Seconds a call may run past its timeout before its thread is given up."""
 LEASE_MARGIN = 10.0
 """Seconds a lease outlasts the longest call, for recording its outcome."""
+RECORD_SECONDS = 600.0
+"""Seconds an outcome waits for a store that cannot be used."""
 MOST_ABANDONED = 16
 """Threads a connector may leave hanging before it gets no more."""
 AHEAD_SECONDS = 0.2
@@ -81,6 +84,7 @@ class Lane:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         is_masked: bool = False,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         self.name = connector.name
         self.place = (connector.name, target)
@@ -88,6 +92,8 @@ class Lane:
         self.health = Health()
         self.lease_seconds = 2 * (self.policy.timeout + HANG_GRACE) + LEASE_MARGIN
         self.completions = 0
+        self.is_held = False
+        """Whether it takes nothing but what is tried alone (see `Trials`)."""
         self._kind = connector.kind
         self._most_runs = UNRECORDED * self.policy.concurrency
         # What takes one call at a time gets no other while one hangs.
@@ -111,6 +117,7 @@ class Lane:
         self._threads = 0
         self._abandoned = 0
         self._stopping = False
+        self._recorder = recorder or FlightRecorder()
         self._log = logging.getLogger(f"callbridge.connectors.{connector.name}")
 
     # --- what the dispatcher asks -------------------------------------------------------------------------------
@@ -118,7 +125,7 @@ class Lane:
     def fresh_room(self) -> int:
         """How many deliveries may be leased to this lane as they come in."""
         with self._changed:
-            if self._stopping or self.is_hung or self.health.admits(self._clock()) != "all":
+            if self._is_closed or self.health.admits(self._clock()) != "all":
                 return 0
             return max(0, min(8 * self.policy.concurrency * self.policy.max_batch - len(self._fresh), self._allowed()))
 
@@ -126,7 +133,7 @@ class Lane:
         """How many deliveries that wait may be claimed for this lane now: none while it has enough to go on with."""
         with self._changed:
             held = len(self._backlog) + len(self._fresh)
-            admission = "none" if self._stopping or self.is_hung else self.health.admits(self._clock())
+            admission = "none" if self._is_closed else self.health.admits(self._clock())
             if admission == "all":
                 ahead = self._calls_ahead() * self.policy.concurrency * self.policy.max_batch
                 return min(ahead - held, self._allowed()) if held <= ahead // 2 else 0
@@ -178,6 +185,11 @@ class Lane:
         """Whether so many calls hang that the connector gets no more threads."""
         return self._abandoned >= self._most_abandoned and self._threads == 0
 
+    def bury(self, claim: Claim, reason: str) -> None:
+        """End a delivery as dead without trying it; that says nothing of the target."""
+        ending = self._judge.judge(claim, PermanentFailure(reason), started_at=self._clock(), seconds=0.0)
+        self._record([replace(ending, health=None)])
+
     def stop(self) -> None:
         """Take no more; what is queued is given back, what is under way goes on (see `wait_idle`)."""
         with self._changed:
@@ -201,6 +213,10 @@ class Lane:
                 self.health = health
 
     # --- the threads --------------------------------------------------------------------------------------------
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._stopping or self.is_held or self.is_hung
 
     def _calls_ahead(self) -> int:
         """How many calls each thread has claimed ahead, by how long they take lately."""
@@ -355,7 +371,8 @@ class Lane:
             for claim, contact in zip(claims, contacts, strict=True)
         ]
         try:
-            answer = self._deliver(delivery=batch[0], batch=batch)
+            with self._recorder.flight([claim.id for claim in claims]):
+                answer = self._deliver(delivery=batch[0], batch=batch)
         except DeliveryFailure as failure:
             answer = [failure] * len(batch) if self.policy.max_batch > 1 else failure
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, SystemExit too
@@ -403,9 +420,10 @@ class Lane:
         self._store.conclude_later(ending, conclude, LEASE_MARGIN / 2)
 
     def _record(self, endings: Sequence[Ending], run: _Run | None = None) -> None:
-        # Failure policy: while the store cannot take the outcome, try again until the lease is over. After that it is
-        # lost, the delivery is claimed once more and repeated: at least once.
-        give_up = self._monotonic() + LEASE_MARGIN
+        # Failure policy: while the store cannot take the outcome, try again, also after the lease: it counts unless
+        # somebody else has claimed the delivery. What cannot be recorded is claimed once more and repeated: at least
+        # once.
+        give_up = self._monotonic() + RECORD_SECONDS
         told: frozenset[Place] = frozenset()
         while True:
             try:

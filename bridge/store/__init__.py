@@ -19,7 +19,7 @@ from bridge.interpret import Arrival, Interpreter
 from bridge.model import Trouble
 from bridge.store import schema
 from bridge.store.arrivals import Accepted, Arrivals, Aside, Route, keep_aside
-from bridge.store.bulk import insert_rows
+from bridge.store.bulk import insert_rows, select_in
 from bridge.store.database import Database, store_error
 from bridge.store.deliveries import (
     Claim,
@@ -28,6 +28,7 @@ from bridge.store.deliveries import (
     Ending,
     Leasing,
     claim,
+    claim_one,
     release,
 )
 from bridge.store.dialects import ANYTHING, Hear, Watch
@@ -36,6 +37,7 @@ from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.pruning import delete_old, find_old
 from bridge.store.targets import settle_targets
+from bridge.store.timekeeping import LEAST_JUMP, keep_time
 from bridge.store.turns import TurnRequest, take_turns
 from bridge.store.writer import Work, Writer
 
@@ -113,6 +115,17 @@ class Store:
         """Lease what is due to a target."""
         return cast(Claimed, self._writer.call(claim, request))
 
+    def claim_one(self, delivery: str, token: str, seconds: float) -> Claim | None:
+        """Lease one delivery, if it is due."""
+        return cast("Claim | None", self._writer.call(claim_one, (delivery, token, seconds, self._clock())))
+
+    def places_of(self, deliveries: Sequence[str]) -> dict[str, Place]:
+        """Whom deliveries are owed to, by their ids."""
+        columns = ("id", "connector", "target")
+        with self.reading() as connection:
+            rows = select_in(connection, schema.deliveries, columns, "id", deliveries)
+        return {delivery: (connector, target) for delivery, connector, target in rows}
+
     def conclude(self, endings: Sequence[Ending]) -> list[Concluded]:
         """Write how deliveries ended."""
         jobs = [self._writer.submit(self._outcomes.conclude, ending) for ending in endings]
@@ -154,6 +167,11 @@ class Store:
         """Keep a trouble as an event; returns who is owed it."""
         return cast("frozenset[Place]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
 
+    def keep_time(self, offset: float) -> float:
+        """Move what waits by as much as the wall clock has jumped; returns by how many seconds. `offset`: by how many
+        seconds it is ahead of the time since the boot."""
+        return cast(float, self._writer.call(keep_time, offset))
+
     def take_turn(self, place: Place, count: int, period: float) -> float:
         """Take a turn of a target of which `count` may begin in `period` seconds; returns the seconds until there is
         one, 0 where it was taken."""
@@ -167,6 +185,11 @@ class Store:
     def note_silence(self, source: str) -> None:
         """Remember that somebody has been told of a source's silence."""
         self._writer.call(_note_silence, (source, self._clock()))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store could not be written the last time; None where it could, and is not damaged."""
+        return self._writer.trouble
 
     def beat(self, timeout: float) -> None:
         """Write and sync something, to know that the store can be written."""
@@ -218,7 +241,8 @@ def _prepare(connection: Connection, wanted: Sequence[tuple[Sequence[str], Seque
 
 
 def _beat(connection: Connection, moments: Sequence[float]) -> list[None]:
-    connection.execute(update(schema.heartbeat).values(beat_at=max(moments)))
+    bridge = schema.heartbeat.c.name == "bridge"
+    connection.execute(update(schema.heartbeat).where(bridge).values(beat_at=max(moments)))
     return [None] * len(moments)
 
 
@@ -229,6 +253,7 @@ def _note_silence(connection: Connection, notes: Sequence[tuple[str, float]]) ->
 
 
 __all__ = [
+    "LEAST_JUMP",
     "Accepted",
     "Aside",
     "Claim",

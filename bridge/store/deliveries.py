@@ -31,6 +31,9 @@ from bridge.store import schema
 from bridge.store.bulk import insert_rows, select_in, update_rows
 from bridge.store.dialects import DUE, Dialect, dialect_of
 
+NEW_SECONDS = 10.0
+"""Seconds for which what has come in counts as new, and goes before what waits."""
+
 _deliveries = schema.deliveries
 _c = _deliveries.c
 _IS_PENDING = "state = 'pending'"
@@ -75,6 +78,10 @@ class Claim:
     def place(self) -> Place:
         """Whom it is owed to."""
         return self.connector, self.target
+
+    def is_new(self, now: float) -> bool:
+        """Whether it has come in just now, and so goes before what waits."""
+        return self.attempts == 0 and self.fresh_from > now - NEW_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +224,21 @@ _WAITS = and_(
     _c.connector == bindparam("connector"), _c.target == bindparam("target"), _c.state == literal_column("'pending'")
 )
 _IS_DUE = and_(_WAITS, _c.due_at <= bindparam("now"))
+_IS_NEW = and_(
+    _c.connector == bindparam("connector"),
+    # The expressions keep the index out in which the whole backlog would have to be gone through.
+    _c.target.concat(literal_column("''")) == bindparam("target"),
+    _c.state == literal_column("'pending'"),
+    _c.due_at + 0 <= bindparam("now"),
+    _c.fresh_from > bindparam("since"),
+    _c.attempts == 0,
+)
 
 
 @cache
-def _what_is_due(dialect: Dialect) -> Select[Any]:
-    """What may be claimed, oldest due first; of a call only what no earlier event of it holds back."""
+def _what_is_due(dialect: Dialect, *, new: bool) -> Select[Any]:
+    """What may be claimed, oldest due first, or what has come in just now; of a call only what no earlier event of it
+    holds back."""
     earlier = _deliveries.alias("earlier")
     held_back = select(earlier.c.id).where(
         dialect.waits(earlier),
@@ -235,8 +252,9 @@ def _what_is_due(dialect: Dialect) -> Select[Any]:
     return (
         select(_deliveries, schema.events.c.payload)
         .join(schema.events, schema.events.c.id == _c.event_id)
-        .where(_IS_DUE, dialect.finds_none(held_back))
-        .order_by(_c.due_at, _c.id)
+        .where(_IS_NEW if new else _IS_DUE, dialect.finds_none(held_back))
+        # And by nothing more: of a whole outage that is due at once, each claim would sort all.
+        .order_by(_c.fresh_from if new else _c.due_at)
         .limit(bindparam("limit"))
         # What another process claims at this moment is his; where there are many writers.
         .with_for_update(of=_deliveries, skip_locked=True)
@@ -273,27 +291,53 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     due = {"connector": request.place[0], "target": request.place[1], "now": request.now}
     if request.probe and connection.execute(_LEASED.limit(1), due).first() is not None:
         return Claimed(next_due=connection.execute(_NEXT_DUE, due).scalar())
-    rows = connection.execute(_what_is_due(dialect_of(connection)), due | {"limit": request.limit}).all()
     lease = _lease(request.token)
-    if rows:
-        until = request.now + request.seconds
-        connection.execute(_LEASE, {"ids": [row.id for row in rows], "token": lease, "until": until})
+    until = request.now + request.seconds
+    rows: list[Any] = []
+    since = {"since": request.now - NEW_SECONDS}
+    # The backlog has its half in any case, where there is more than one turn.
+    for new, limit in ((True, (request.limit + 1) // 2), (False, request.limit)):
+        query = _what_is_due(dialect_of(connection), new=new)
+        found = connection.execute(query, due | since | {"limit": limit - len(rows)}).all()
+        if found:
+            connection.execute(_LEASE, {"ids": [row.id for row in found], "token": lease, "until": until})
+            rows += found
     blocked = len(rows) < request.limit and connection.execute(_SOMETHING_DUE, due).first() is not None
-    claims = tuple(
-        Claim(
-            id=row.id,
-            connector=row.connector,
-            target=row.target,
-            event=Event.from_json(row.payload),
-            attempts=row.attempts,
-            step=row.step,
-            fresh_from=row.fresh_from,
-            lease=lease,
-            contact=row.contact,
-        )
-        for row in rows
-    )
+    claims = tuple(_claim_of(row, lease) for row in rows)
     return Claimed(claims, connection.execute(_NEXT_DUE, due).scalar(), blocked)
+
+
+def _claim_of(row: Any, lease: str) -> Claim:
+    return Claim(
+        id=row.id,
+        connector=row.connector,
+        target=row.target,
+        event=Event.from_json(row.payload),
+        attempts=row.attempts,
+        step=row.step,
+        fresh_from=row.fresh_from,
+        lease=lease,
+        contact=row.contact,
+    )
+
+
+_ONE_DUE = (
+    select(_deliveries, schema.events.c.payload)
+    .join(schema.events, schema.events.c.id == _c.event_id)
+    .where(_c.id == bindparam("of_id"), _c.state == "pending", _c.due_at <= bindparam("now"))
+)
+
+
+def claim_one(connection: Connection, requests: Sequence[tuple[str, str, float, float]]) -> list[Claim | None]:
+    """Lease single deliveries, if they are due: (id, token, seconds, now); None for one that is not."""
+    claims: list[Claim | None] = []
+    for delivery, token, seconds, now in requests:
+        lease = _lease(token)
+        row = connection.execute(_ONE_DUE, {"of_id": delivery, "now": now}).first()
+        if row is not None:
+            connection.execute(_LEASE, {"ids": [delivery], "token": lease, "until": now + seconds})
+        claims.append(_claim_of(row, lease) if row is not None else None)
+    return claims
 
 
 # --- ending an attempt --------------------------------------------------------------------------------------------

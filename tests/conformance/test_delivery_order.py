@@ -127,6 +127,7 @@ def test_what_comes_in_goes_before_a_backlog(tmp_path: Path) -> None:
         bridge.change_health("chat", lambda health: health.pause())
         bridge.settle()
         bridge.miss("old 1", "old 2", "old 3")
+        bridge.clock.passed += 60
         bridge.change_health("chat", lambda health: health.resume())
         bridge.dispatcher.run_once()
         gate.wait_entered()
@@ -261,3 +262,25 @@ def test_a_plugin_that_is_not_threadsafe_is_called_once_at_a_time(tmp_path: Path
         bridge.settle()
 
         assert (len(chat.got), chat.most_at_once) == (20, 1)
+
+
+def test_what_comes_in_goes_before_a_backlog_also_when_an_earlier_event_of_its_call_was_under_way(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    chat = Chat(gate, None)
+    with rig(tmp_path, (connector(concurrency=1), chat)) as bridge:
+        bridge.change_health("chat", lambda health: health.pause())
+        bridge.settle()
+        bridge.miss(*(f"old {number}" for number in range(200)))
+        bridge.clock.passed += 60
+        bridge.change_health("chat", lambda health: health.resume())
+        bridge.dispatcher.start()
+        gate.wait_entered()
+        bridge.post("ringing", "new")
+        bridge.post("hangup", "new")
+        gate.open()
+        eventually(lambda: bridge.states() == ["delivered"] * 202, "the end of the backlog")
+
+        assert chat.call_ids.index("new") < 100
+        assert chat.call_ids[::-1].index("new") > 100

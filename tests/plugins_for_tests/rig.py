@@ -21,6 +21,7 @@ from sqlalchemy import RowMapping, Table, select, text
 from bridge.contacts import Directories
 from bridge.delivery.dispatcher import Dispatcher, leasing
 from bridge.delivery.lane import Lane
+from bridge.delivery.recorder import FlightRecorder
 from bridge.health import Health, Place
 from bridge.hookspecs import ConnectorKind
 from bridge.interpret import Arrival, Interpreter, SourceView
@@ -58,9 +59,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.passed = 0.0
+        self.set_by = 0.0
+        """By how many seconds somebody has set the wall clock."""
 
     def wall(self) -> float:
-        return START + self.passed
+        return START + self.passed + self.set_by
 
     def monotonic(self) -> float:
         return self.passed
@@ -155,6 +158,7 @@ class Rig:
         silence: Mapping[str, float] | None = None,
         clean: Callable[[str], str] = lambda text: text,
         clock: Clock | None = None,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         self.clock = clock or Clock()
         database = self._database = Database(_store_in(folder))
@@ -170,7 +174,7 @@ class Rig:
         watch = SilenceWatch(self.store, silence or {}, self.clock.wall)
         ages = {one.name: one.policy.max_age for one, _ in chats}
         self.dispatcher = Dispatcher(
-            self.store, token, lanes, ages, [watch.look], self.clock.wall, self.clock.monotonic
+            self.store, token, lanes, ages, [watch.look], self.clock.wall, self.clock.monotonic, recorder
         )
         directories = Directories(list(lookups))
         for one, deliver in chats:
@@ -186,6 +190,7 @@ class Rig:
                     lambda *_: None,
                     self.clock.wall,
                     self.clock.monotonic,
+                    recorder=recorder,
                 )
         self._lanes = lanes
         self.store.leads = lambda: True  # type: ignore[method-assign]  # which process does may take a moment to settle
