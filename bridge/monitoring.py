@@ -65,13 +65,13 @@ class Monitoring:
 
     def _reasons(self) -> list[str]:
         """Why the bridge cannot do its work; empty where it can."""
-        reasons = []
+        late = None
         try:
             self._store.beat(WRITE_TIMEOUT)
         except StoreError as error:
-            reasons.append(str(error))
-        trouble = self._dispatcher.trouble()
-        return [*reasons, trouble] if trouble else reasons
+            late = str(error)
+        # What made the last transaction fail says more than that this one is late.
+        return [reason for reason in (self._store.trouble or late, self._dispatcher.trouble()) if reason]
 
     def _details(self) -> dict[str, Any]:
         try:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from bridge.errors import StoreError
 from bridge.store.database import Database
@@ -281,3 +281,25 @@ def test_what_fails_after_a_commit_costs_the_others_nothing(start: Callable[...,
 
     assert told.get(timeout=20) == "kept b"
     assert kept(path) == ["a", "b"]
+
+
+def test_the_trouble_with_the_store_is_told_until_it_is_over_and_damage_until_the_end(
+    start: Callable[..., Writer],
+) -> None:
+    def fail(_connection: Connection, codes: Sequence[int]) -> list[None]:
+        for code in filter(None, codes):
+            error = sqlite3.DatabaseError("what SQLite says")
+            error.sqlite_errorcode = code
+            raise DatabaseError("statement", None, error)
+        return [None] * len(codes)
+
+    writer = start()
+    with pytest.raises(StoreError, match="what SQLite says"):
+        writer.call(fail, sqlite3.SQLITE_FULL)
+    assert "what SQLite says" in str(writer.trouble)
+    writer.call(fail, 0)
+    assert writer.trouble is None
+    with pytest.raises(StoreError, match="it is damaged"):
+        writer.call(fail, sqlite3.SQLITE_CORRUPT)
+    writer.call(fail, 0)
+    assert "callbridge restore FILE" in str(writer.trouble)

@@ -22,6 +22,7 @@ class Database:
         self.dialect = dialect_of(self.url)
         self.writer, self.reader = self.dialect.engines(self.url)
         self._occupancy = self.dialect.occupy(self.url)
+        self._presence = self.dialect.presence(self.url)
 
     def refuse_damaged(self) -> None:
         """Raises StoreError where it is damaged: what a bridge would do with it could damage it more."""
@@ -31,6 +32,11 @@ class Database:
             raise store_error(error, self.url) from error
         if found is not None:
             raise StoreError(f"the store cannot be used ({self.dialect.place(self.url)}): {found}")
+
+    def check_presence(self) -> None:
+        """Raises StoreError while its file is not the one that was used at first."""
+        if self._presence is not None:
+            self._presence.check()
 
     def scrub(self) -> str | None:
         """Overwrite what was erased, as far as the database lets itself be told; returns where some of it may still
@@ -75,6 +81,8 @@ class Database:
     def close(self) -> None:
         """Close every connection; from now on the store may be restored."""
         self._disconnect()
+        if self._presence is not None:
+            self._presence.end()
         if self._occupancy is not None:
             self._occupancy.end()
 

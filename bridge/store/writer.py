@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
+from bridge.store.dialects.sqlite import DAMAGED
 
 LARGEST_BATCH = 128
 CONFLICT_PAUSES = (0.0, 0.05, 0.2)
@@ -102,6 +103,8 @@ class Writer:
         self._on_foreign_write: Callable[[], None] = lambda: None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._promised: deque[tuple[float, Job]] = deque()
+        self.trouble: str | None = None
+        """Why the last transaction failed; None where it did not. That of a damaged store stays."""
         self._stopping = False
         self._stopped = threading.Event()
         self._connection: Connection | None = None
@@ -157,11 +160,13 @@ class Writer:
             try:
                 # Failure policy: a connection that cannot be opened fails the jobs at hand and is tried anew with the
                 # next ones, so the bridge recovers without a restart.
+                if jobs:
+                    self._database.check_presence()
                 self._commit_at_last(jobs)
                 if self._dialect.is_polled:
                     self._look_for_foreign_writes(self._connected())
             except Exception as error:  # noqa: BLE001  # the one writer must outlive whatever goes wrong
-                failure = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
+                failure = self._note(error)
                 for job in jobs:
                     job.end(failure)
                 self._data_version = -1  # the next connection counts anew: look once in any case
@@ -234,6 +239,8 @@ class Writer:
             return
         try:
             done = _transact(connection, jobs)
+            if self.trouble is not None and DAMAGED not in self.trouble:
+                self.trouble = None
         except Exception as error:  # whatever one job raises must not fail the others
             if isinstance(error, OperationalError) or (
                 isinstance(error, DBAPIError) and self._dialect.is_passing(error)
@@ -241,7 +248,7 @@ class Writer:
                 # The store itself (locked, full, gone): trying the jobs singly would fail the same way, but slower.
                 raise
             if len(jobs) == 1:
-                jobs[0].end(store_error(error) if isinstance(error, SQLAlchemyError) else error)
+                jobs[0].end(self._note(error))
                 return
             _log.warning("one of %d jobs failed (%s): they are committed one by one", len(jobs), type(error).__name__)
             for job in jobs:
@@ -249,6 +256,13 @@ class Writer:
             return
         for job, result in done:
             job.end(result)
+
+    def _note(self, error: Exception) -> Exception:
+        """What is told of an error; where it is the store's, it is remembered."""
+        told = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
+        if isinstance(told, StoreError):
+            self.trouble = str(told)
+        return told
 
     def _look_for_foreign_writes(self, connection: Connection) -> None:
         now = time.monotonic()

@@ -17,6 +17,7 @@ from bridge.store.dialects.news import ANYTHING, DUE, PUBLISHED, Hear
 from bridge.store.dialects.postgresql import Postgresql
 from bridge.store.dialects.sqlite import Sqlite
 from bridge.store.occupancy import Occupancy
+from bridge.store.presence import Presence
 
 
 class Watch(Protocol):
@@ -55,6 +56,9 @@ class Dialect(Protocol):
 
         Raises StoreError while somebody does that.
         """
+
+    def presence(self, url: URL) -> Presence | None:
+        """That the file is still the one that was opened, where others could put another one in its place."""
 
     def find_damage(self, url: URL, reader: Engine) -> str | None:
         """What is damaged or cannot be used, and what helps, for people; None where nothing is."""

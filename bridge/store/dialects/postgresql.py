@@ -82,6 +82,9 @@ class Postgresql:
     def occupy(self, _url: URL) -> None:
         """Nobody puts a file in its place."""
 
+    def presence(self, _url: URL) -> None:
+        """The same."""
+
     def find_damage(self, _url: URL, reader: Engine) -> str | None:
         """The server sees to that; but not every database can keep every name."""
         with reader.begin() as connection:

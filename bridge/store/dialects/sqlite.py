@@ -30,6 +30,7 @@ from bridge.errors import StoreError
 from bridge.store.dialects.news import Hear
 from bridge.store.driver import execute
 from bridge.store.occupancy import Occupancy
+from bridge.store.presence import Presence
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
@@ -58,6 +59,10 @@ class Sqlite:
     def occupy(self, url: URL) -> Occupancy | None:
         file = sqlite_file(url)
         return Occupancy(file) if file is not None else None
+
+    def presence(self, url: URL) -> Presence | None:
+        file = sqlite_file(url)
+        return Presence(file) if file is not None else None
 
     def find_damage(self, url: URL, reader: Engine) -> str | None:
         file = sqlite_file(url)
