@@ -6,7 +6,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help install run demo test bench check clean
+.PHONY: help install run demo test bench faults check clean
 
 BIN := $(VENV)/bin
 PINS := .constraints.txt
@@ -38,6 +38,9 @@ check: $(VENV)/dev.stamp ## style, types and the direction of imports
 bench: $(VENV)/dev.stamp ## measure speed, memory and the start
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 	@$(BIN)/python tests/bench/screens.py $(ARGS)
+
+faults: $(VENV)/dev.stamp ## break everything that can break, and count what is lost (ARGS="--kills 16" for less)
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 clean: ## remove .venv and what the tools left; var/ (your data) stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

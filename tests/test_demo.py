@@ -139,7 +139,7 @@ def make(target: str, folder: Path, site: str = "", *arguments: str) -> subproce
 def test_make_alone_says_what_there_is(tmp_path: Path) -> None:
     told = make("help", tmp_path).stdout
 
-    targets = ["help", "install", "run", "demo", "test", "bench", "check", "clean"]
+    targets = ["help", "install", "run", "demo", "test", "bench", "faults", "check", "clean"]
     assert sorted(re.findall(r"^make (\w+) +\w", told, re.M)) == sorted(targets)
 
 

@@ -230,5 +230,5 @@ def test_every_make_target_is_there() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     shown = set(re.findall(r"(?:`|^|&& )make ([a-z]+)", README, re.M))
 
-    assert {"demo", "run", "test", "check", "bench", "clean", "install"} == shown
+    assert {"demo", "run", "test", "check", "bench", "faults", "clean", "install"} == shown
     assert shown <= targets

@@ -35,6 +35,8 @@ class BridgeProcess:
     environment.
     """
 
+    _program: Sequence[str] = (sys.executable, "-m", "bridge.cli")
+
     def __init__(
         self,
         folder: Path,
@@ -68,7 +70,7 @@ class BridgeProcess:
             put_empty_store(self.database)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own program
-                [sys.executable, "-m", "bridge.cli", "serve", *self._options, "--config", str(self.config)],
+                [*self._program, "serve", *self._options, "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,6 +116,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     sink: RecordingSink
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that dies or hangs up is no error of the server."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -122,7 +128,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True  # the other side has died
+            return
         answer = self.server.sink._record(
             Arrival(time.monotonic(), self.command, self.path, dict(self.headers.items()), body)
         )
