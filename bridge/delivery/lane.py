@@ -312,9 +312,8 @@ class Lane:
         return False
 
     def _end_untried(self, expired: Sequence[Claim], refused: Sequence[Claim]) -> None:
-        if refused:
-            self._release(refused)
-            self._on_done(self, frozenset(), self._clock())
+        # What is given back is due again: the dispatcher hears of it when it is written.
+        self._release(refused, lambda: self._on_done(self, frozenset(), self._clock()))
         if expired:
             self._record([self._judge.expired(claim, self._clock()) for claim in expired])
 
@@ -451,10 +450,11 @@ class Lane:
             self._changed.notify_all()
         self._on_done(self, told, retry_at)
 
-    def _release(self, claims: Sequence[Claim]) -> None:
+    def _release(self, claims: Sequence[Claim], then: Callable[[], None] = lambda: None) -> None:
         def tell(said: Exception | None) -> None:
             if said is not None:
                 self._log.warning("a claim could not be given back, its lease ends by itself: %s", said)
+            then()
 
         self._store.release(claims, tell)
 
