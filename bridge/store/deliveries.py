@@ -325,6 +325,7 @@ _ONE_DUE = (
     select(_deliveries, schema.events.c.payload)
     .join(schema.events, schema.events.c.id == _c.event_id)
     .where(_c.id == bindparam("of_id"), _c.state == "pending", _c.due_at <= bindparam("now"))
+    .with_for_update(of=_deliveries, skip_locked=True)
 )
 
 

@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from bridge.errors import StoreError
 from bridge.store.database import Database, store_error
-from bridge.store.dialects.sqlite import DAMAGED
 
 LARGEST_BATCH = 128
 CONFLICT_PAUSES = (0.0, 0.05, 0.2)
@@ -105,6 +104,7 @@ class Writer:
         self._promised: deque[tuple[float, Job]] = deque()
         self.trouble: str | None = None
         """Why the last transaction failed; None where it did not. That of a damaged store stays."""
+        self._is_damaged = False
         self._stopping = False
         self._stopped = threading.Event()
         self._connection: Connection | None = None
@@ -239,7 +239,7 @@ class Writer:
             return
         try:
             done = _transact(connection, jobs)
-            if self.trouble is not None and DAMAGED not in self.trouble:
+            if not self._is_damaged:
                 self.trouble = None
         except Exception as error:  # whatever one job raises must not fail the others
             if isinstance(error, OperationalError) or (
@@ -259,7 +259,10 @@ class Writer:
 
     def _note(self, error: Exception) -> Exception:
         """What is told of an error; where it is the store's, it is remembered."""
-        told = store_error(error, self._database.url) if isinstance(error, SQLAlchemyError) else error
+        told: Exception = error
+        if isinstance(error, SQLAlchemyError):
+            told = store_error(error, self._database.url)
+            self._is_damaged = self._is_damaged or bool(self._dialect.remedy(error))
         if isinstance(told, StoreError):
             self.trouble = str(told)
         return told
