@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from flask import Flask, Response, request
 
@@ -15,7 +16,8 @@ class _Nothing:
 
     threads_for_pages = 0
 
-    def start(self) -> None: ...
+    def start(self, then: Callable[[], None]) -> None:
+        then()
 
     def drain(self, seconds: float) -> None: ...
 

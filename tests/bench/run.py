@@ -251,7 +251,8 @@ class Bench:
 
     def _drain(self, bridge: BridgeProcess, sink: Sink, size: int) -> float:
         """Have the backlog delivered while new calls come in; returns the CPU seconds of a delivery."""
-        pids, arrived = family(bridge.pid), {}
+        pids = family(bridge.pid)
+        arrived: dict[str, float] = {}
         began, before, memory = time.monotonic(), cpu_seconds(pids), 0.0
         order = Order(bridge.port, INTAKE, 4, BACKLOG[size] / 2500, 20)
         report, _ = self._load(order)
@@ -260,7 +261,8 @@ class Bench:
             arrived |= sink.collect()
             memory = max(memory, pss_megabytes(pids))
             time.sleep(0.5)
-        seconds, cpu = max(arrived.values(), default=began) - began, cpu_seconds(pids) - before
+        seconds = max(arrived.values(), default=began) - began
+        cpu: float = cpu_seconds(pids) - before
         took = [arrived[key] - sent for key, sent in report.sent.items() if key in arrived]
         drained = BACKLOG[size] / seconds
         missing = BACKLOG[size] + len(report.sent) - len(arrived)
