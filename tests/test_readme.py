@@ -84,9 +84,11 @@ def as_delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgePro
     bridge = BridgeProcess(tmp_path_factory.mktemp("as_delivered"), "")
     text = (ROOT / "config" / "bridge.toml").read_text("utf-8")
     bridge.config.write_text(text.replace("port = 8080", f"port = {bridge.port}"), "utf-8")
-    bridge.start()
-    yield bridge
-    bridge.close()
+    try:
+        bridge.start()
+        yield bridge
+    finally:
+        bridge.close()
 
 
 # --- the first call -----------------------------------------------------------------------------------------------

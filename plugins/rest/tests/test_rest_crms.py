@@ -161,6 +161,7 @@ def test_hubspot_says_who_calls_and_gets_the_call(
         assert row["where"] == f"127.0.0.1:{sink.port}: the credentials work (HTTP 200)"
 
         end_call(bridge, "02123205062", "missed")
+        assert settled(bridge, 1) == {"missed": ("delivered", "512")}
         end_call(bridge, "05339999999", "unknown")
         end_call(bridge, "05321234567", "talked", connected_user="1001", answer_stamp="2026-11-24 12:00:05")
         assert settled(bridge, 3) == {
