@@ -167,16 +167,16 @@ class Store:
         """Keep a trouble as an event; returns who is owed it."""
         return cast("frozenset[Place]", self._writer.call(self._outcomes.emit, (event_type, trouble, self._clock())))
 
-    def keep_time(self, offset: float) -> float:
-        """Move what waits by as much as the wall clock has jumped; returns by how many seconds. `offset`: by how many
-        seconds it is ahead of the time since the boot."""
-        return cast(float, self._writer.call(keep_time, offset))
-
     def take_turn(self, place: Place, count: int, period: float) -> float:
         """Take a turn of a target of which `count` may begin in `period` seconds; returns the seconds until there is
         one, 0 where it was taken."""
         request = TurnRequest(place, count, period, self._clock())
         return cast(float, self._writer.call(take_turns, request, TURN_TIMEOUT))
+
+    def keep_time(self, offset: float) -> float:
+        """Move what waits by as much as the wall clock has jumped; returns by how many seconds. `offset`: by how many
+        seconds it is ahead of the time since the boot."""
+        return cast(float, self._writer.call(keep_time, offset))
 
     def note_start(self, connector: str, error: str | None) -> None:
         """Remember how `bridge_start` of a connector went: `error` says why it failed, None that it did not."""

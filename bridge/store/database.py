@@ -34,7 +34,7 @@ class Database:
             raise StoreError(f"the store cannot be used ({self.dialect.place(self.url)}): {found}")
 
     def check_presence(self) -> None:
-        """Raises StoreError while its file is not the one that was used at first."""
+        """Raises StoreError while the store is not the one that was used at first."""
         if self._presence is not None:
             self._presence.check()
 

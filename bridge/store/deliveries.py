@@ -224,21 +224,38 @@ _WAITS = and_(
     _c.connector == bindparam("connector"), _c.target == bindparam("target"), _c.state == literal_column("'pending'")
 )
 _IS_DUE = and_(_WAITS, _c.due_at <= bindparam("now"))
-_IS_NEW = and_(
-    _c.connector == bindparam("connector"),
-    # The expressions keep the index out in which the whole backlog would have to be gone through.
-    _c.target.concat(literal_column("''")) == bindparam("target"),
-    _c.state == literal_column("'pending'"),
-    _c.due_at + 0 <= bindparam("now"),
-    _c.fresh_from > bindparam("since"),
-    _c.attempts == 0,
-)
 
 
 @cache
-def _what_is_due(dialect: Dialect, *, new: bool) -> Select[Any]:
-    """What may be claimed, oldest due first, or what has come in just now; of a call only what no earlier event of it
-    holds back."""
+def _what_is_due(dialect: Dialect) -> Select[Any]:
+    """What may be claimed, oldest due first; of a call only what no earlier event of it holds back."""
+    # Ordered by no more than that: of a whole outage that is due at once, each claim would sort all.
+    return _claimable(dialect).where(_IS_DUE).order_by(_c.due_at)
+
+
+@cache
+def _what_is_new(dialect: Dialect) -> Select[Any]:
+    """The same of what came in just now, which goes before a backlog.
+
+    Found by its age: the expressions keep the other index out, in which the whole backlog would have to be gone
+    through.
+    """
+    return (
+        _claimable(dialect)
+        .where(
+            _c.connector == bindparam("connector"),
+            _c.target.concat("") == bindparam("target"),
+            _c.state == literal_column("'pending'"),
+            _c.due_at + 0 <= bindparam("now"),
+            _c.fresh_from > bindparam("since"),
+            _c.attempts == 0,
+        )
+        .order_by(_c.fresh_from)
+    )
+
+
+def _claimable(dialect: Dialect) -> Select[Any]:
+    """Deliveries, with their events, that no earlier event of their call holds back."""
     earlier = _deliveries.alias("earlier")
     held_back = select(earlier.c.id).where(
         dialect.waits(earlier),
@@ -252,9 +269,7 @@ def _what_is_due(dialect: Dialect, *, new: bool) -> Select[Any]:
     return (
         select(_deliveries, schema.events.c.payload)
         .join(schema.events, schema.events.c.id == _c.event_id)
-        .where(_IS_NEW if new else _IS_DUE, dialect.finds_none(held_back))
-        # And by nothing more: of a whole outage that is due at once, each claim would sort all.
-        .order_by(_c.fresh_from if new else _c.due_at)
+        .where(dialect.finds_none(held_back))
         .limit(bindparam("limit"))
         # What another process claims at this moment is his; where there are many writers.
         .with_for_update(of=_deliveries, skip_locked=True)
@@ -295,9 +310,9 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claimed:
     until = request.now + request.seconds
     rows: list[Any] = []
     since = {"since": request.now - NEW_SECONDS}
+    dialect = dialect_of(connection)
     # The backlog has its half in any case, where there is more than one turn.
-    for new, limit in ((True, (request.limit + 1) // 2), (False, request.limit)):
-        query = _what_is_due(dialect_of(connection), new=new)
+    for query, limit in ((_what_is_new(dialect), (request.limit + 1) // 2), (_what_is_due(dialect), request.limit)):
         found = connection.execute(query, due | since | {"limit": limit - len(rows)}).all()
         if found:
             connection.execute(_LEASE, {"ids": [row.id for row in found], "token": lease, "until": until})

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, delete, select, update
 
 from bridge.store import schema
 from bridge.store.bulk import insert_rows
-from bridge.store.dialects import dialect_of
 from bridge.store.outcomes import load_healths, save_healths
 
 LEAST_JUMP = 10.0
@@ -31,7 +30,7 @@ def keep_time(connection: Connection, offsets: Sequence[float]) -> list[float]:
     An offset is the wall clock less the time since the boot, in seconds.
     """
     boot = _boot()
-    if not boot or not dialect_of(connection).has_one_writer:
+    if not boot or connection.dialect.name != "sqlite":
         return [0.0] * len(offsets)
     return [_keep_time(connection, f"clock of boot {boot}", offset) for offset in offsets]
 

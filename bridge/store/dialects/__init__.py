@@ -58,7 +58,7 @@ class Dialect(Protocol):
         """
 
     def presence(self, url: URL) -> Presence | None:
-        """That the file is still the one that was opened, where others could put another one in its place."""
+        """What tells whether the store is still the one that was opened, where another could take its place."""
 
     def find_damage(self, url: URL, reader: Engine) -> str | None:
         """What is damaged or cannot be used, and what helps, for people; None where nothing is."""

@@ -83,7 +83,7 @@ class Postgresql:
         """Nobody puts a file in its place."""
 
     def presence(self, _url: URL) -> None:
-        """The same."""
+        """Nobody puts another server in its place unnoticed."""
 
     def find_damage(self, _url: URL, reader: Engine) -> str | None:
         """The server sees to that; but not every database can keep every name."""
