@@ -26,6 +26,8 @@ def event_item(event: Event, data: CallData) -> dict[str, Any]:
         "type": event.type,
         "at": data.received_at.timestamp(),
         "as": data.call.model_dump(mode="json"),
+        # Without a stamp of its own an event has happened when it was received.
+        "stamp": event.timestamp.timestamp() if event.timestamp != data.received_at else None,
     }
 
 
@@ -63,7 +65,8 @@ class Board:
             places = self._calls[key].places.items()
             changed = {extension for extension, place in places if place.stage in VISIBLE}
         else:
-            event = Happening(item["event"], item["type"], item["at"], Call.model_validate(item["as"]))
+            call = Call.model_validate(item["as"])
+            event = Happening(item["event"], item["type"], item["at"], call, item.get("stamp"))
             changed = self._calls.setdefault(key, Screens(event.call)).take(event)
         return self._changed(item_id, key, changed, now)
 

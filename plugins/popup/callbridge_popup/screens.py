@@ -2,13 +2,13 @@
 
 A hunt group rings at ten phones and one takes the call: its card stays there and leaves the other nine at once. What
 the PBX does not say is filled in by what phones do: who answers last has the call, and a post that was overtaken on its
-way (a ringing that comes right after the answer) opens nothing.
+way opens nothing: a ringing that comes right after the answer, or after the end of the very ringing it tells of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bridge import ENDINGS, Call, Number
@@ -19,25 +19,32 @@ Stage = Literal["ringing", "talking", "ended", "gone"]
 LATE = 2.0
 """Seconds by which a post may be overtaken by the next one on its way from the PBX."""
 
+STAMPED = 1.0
+"""Seconds by which two of the PBX's stamps may differ and tell nothing: they are of whole seconds."""
+
 VISIBLE = frozenset({"ringing", "talking"})
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One event of a call; `at` is when it was received (seconds since 1970)."""
+    """One event of a call; `at` is when it was received, `stamp` when it happened by the PBX's own stamp, where it has
+    one (seconds since 1970)."""
 
     event_id: str
     type: str
     at: float
     call: Call
+    stamp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A call at one extension: how it stands there, and since when (seconds since 1970)."""
+    """A call at one extension: how it stands there, and since when (seconds since 1970); `overtook` says that its
+    ringing ended before it was heard of, so that it may still be on its way."""
 
     stage: Stage
     since: float
+    overtook: bool = field(default=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class Screens:
     places: dict[str, Place] = field(default_factory=dict)
     answered_at: float | None = None
     ended: bool = False
+    _answer_stamp: float | None = None
     _seen: set[str] = field(default_factory=set)
 
     @property
@@ -93,19 +101,31 @@ class Screens:
         if extension is None:
             return
         held = self.places.get(extension)
-        if held is not None and (held.stage == "talking" or (held.stage != "ringing" and event.at - held.since < LATE)):
-            return
-        # Of a group all phones ring before one answers; outside of one, a new phone means that the call was passed on.
-        is_group = bool(event.call.queue) or len(self.places) > 1
-        if self.answered_at is not None and is_group and event.at - self.answered_at < LATE:
-            return
-        self.places[extension] = Place("ringing", event.at)
+        if held is not None and held.overtook:
+            self.places[extension] = replace(held, overtook=False)  # the next ringing here is a new one
+        if not self._comes_late(event, held):
+            self.places[extension] = Place("ringing", event.at)
+
+    def _comes_late(self, event: Happening, held: Place | None) -> bool:
+        """Whether a ringing was overtaken: by the answer of the call, or by what came after it at its extension."""
+        if self.answered_at is not None and event.at - self.answered_at < LATE and not self._rang_after_answer(event):
+            return True
+        if held is None:
+            return False
+        just_left = event.at - held.since < LATE
+        return held.stage == "talking" or (just_left and (held.overtook or held.stage == "ended"))
+
+    def _rang_after_answer(self, event: Happening) -> bool:
+        """Whether the PBX's own stamps say so: somebody has passed the call on."""
+        if event.stamp is None or self._answer_stamp is None:
+            return False
+        return event.stamp - self._answer_stamp > STAMPED
 
     def _answer(self, event: Happening) -> None:
         extension = self._answering(event.call)
         if extension is None:
             return  # a menu or a queue took the call: the phones are still to ring
-        self.answered_at = event.at
+        self.answered_at, self._answer_stamp = event.at, event.stamp
         others = self.places.keys() - {extension}
         self._move((one for one in others if self.places[one].stage == "ringing"), "gone", event.at)
         self._move((one for one in others if self.places[one].stage == "talking"), "ended", event.at)
@@ -126,7 +146,7 @@ class Screens:
             return
         held = self.places.get(extension)
         if held is None or held.stage == "ringing":
-            self.places[extension] = Place("gone", event.at)
+            self.places[extension] = Place("gone", event.at, overtook=held is None)
         # Right after the answer it is the other telephone of the same extension that stops ringing.
         elif held.stage == "talking" and event.at - held.since >= LATE:
             self.places[extension] = Place("ended", event.at)

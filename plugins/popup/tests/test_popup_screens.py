@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from callbridge_popup.screens import LATE, Happening, Screens
+from callbridge_popup.screens import LATE, STAMPED, Happening, Screens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +23,7 @@ class Story:
         self._call = {"connected_user": None, "queue": None, "rang": (), **call}
         self._numbers = itertools.count()
         self.now = 1000.0
+        self.stamp: float | None = None
         self.screens = Screens(self.call("call.ringing"))
 
     def call(self, event_type: str, **changes: Any) -> Call:
@@ -34,7 +35,7 @@ class Story:
         self.now += seconds
         self._call |= {"connected_user": call.get("connected_user", self._call["connected_user"])}
         told = self.call(event_type, dialed_user=extension, **call)
-        return Happening(f"evt_{next(self._numbers)}", event_type, self.now, told)
+        return Happening(f"evt_{next(self._numbers)}", event_type, self.now, told, self.stamp)
 
     def rings(self, *extensions: str, seconds: float = 60, **call: Any) -> set[str]:
         changed: set[str] = set()
@@ -123,7 +124,7 @@ def test_a_queue_rings_again_at_a_phone_that_did_not_answer() -> None:
     story = Story(queue="200")
     story.rings("1001")
     story.leg_ends("1001")
-    story.rings("1001", seconds=LATE + 1)
+    story.rings("1001", seconds=1)
     assert story.stages == {"1001": "ringing"}
 
 
@@ -140,6 +141,37 @@ def test_a_ringing_that_its_own_end_overtook_opens_nothing() -> None:
     story.leg_ends("1001")
     story.rings("1001", seconds=0.1)
     assert story.stages == {"1001": "gone"}
+
+
+def test_only_the_ringing_whose_end_came_first_opens_nothing_and_the_next_one_rings() -> None:
+    story = Story(queue="200")
+    story.leg_ends("1001")
+    story.rings("1001", seconds=0.1)
+    assert story.rings("1001", seconds=1) == {"1001"}
+    assert story.stages == {"1001": "ringing"}
+
+
+def test_a_ringing_that_the_answer_overtook_opens_nothing_outside_of_queues_either() -> None:
+    story = Story()
+    story.rings("1001")
+    story.answers("1001")
+    assert story.rings("1002", seconds=0.2) == set()
+    assert story.stages == {"1001": "talking"}
+    story = Story()
+    story.answers("1003")
+    assert story.rings("1003", "1002", seconds=0.2) == set()
+    assert story.stages == {"1003": "talking"}
+
+
+def test_a_call_that_is_passed_on_at_once_is_known_by_the_stamps_of_the_pbx() -> None:
+    story = Story()
+    story.rings("1001")
+    story.stamp = 2000.0
+    story.answers("1001")
+    story.stamp += STAMPED
+    assert story.rings("1002", seconds=0.2) == set()
+    story.stamp += 1
+    assert story.rings("1003", seconds=0.2) == {"1003"}
 
 
 def test_a_call_that_is_passed_on_goes_from_screen_to_screen() -> None:
