@@ -19,12 +19,14 @@ FOUND_FOR = 600.0
 """Seconds contacts that were found are remembered."""
 UNKNOWN_FOR = 60.0
 """Seconds it is remembered that nobody knew a number."""
+SECOND_BEST_FOR = 30.0
+"""Seconds contacts are remembered that were found while a preferred directory did not answer."""
 REMEMBERED = 10_000
 """Numbers remembered at most."""
 AT_ONCE = 16
 """Lookups a directory may have under way: one that hangs is asked no more until it lets go of some."""
 DOWN_AFTER = 3
-"""Lookups in a row that fail or are late, after which a directory counts as down."""
+"""Lookups one after the other that fail or are late, after which a directory counts as down."""
 ASIDE_FOR = 30.0
 """Seconds for which nobody waits for a directory that is down; then one lookup tries whether it is back."""
 
@@ -44,18 +46,29 @@ class Answer:
     error: str | None = None
 
 
-class _Directory:
-    """One directory, with threads of its own: one that hangs must not use up those of another."""
+class Directory:
+    """One directory, with threads of its own: one that hangs must not use up those of another.
 
-    def __init__(self, name: str, lookup: Callable[..., object], budget: float, clock: Callable[[], float]) -> None:
+    It looks a number up once at a time: who asks for it meanwhile gets the same answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lookup: Callable[..., object],
+        budget: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
         self._lookup = lookup
         self._budget = budget
         self._clock = clock
         self._pool = ThreadPoolExecutor(AT_ONCE, f"directory-{name}")  # no thread before the first use
-        self._free = threading.Semaphore(AT_ONCE)
         self._lock = threading.Lock()
+        self._free = threading.Semaphore(AT_ONCE)
+        self._under_way: dict[str | None, tuple[Future[tuple[object, float]], float]] = {}  # and since when
         self._failures = 0
+        self._failures_ever = 0
         self._aside_until = 0.0
 
     def ask(self, number: Number, seconds: float | None = None) -> Callable[[], Answer]:
@@ -63,27 +76,46 @@ class _Directory:
         left of it) and says what came of it."""
         if self._is_aside():
             return lambda: self._no_answer("it is down: it is asked again in a while")
-        if not self._free.acquire(blocking=False):
+        began, failures = self._clock(), self._failures_ever
+        future = self._looked_up(number, began)
+        if future is None:
             return lambda: self._no_answer("too many lookups are under way")
-        began = self._clock()
-        future = self._pool.submit(self._timed, number)
-        future.add_done_callback(lambda _: self._free.release())
-        return lambda: self._wait(future, began, self._budget if seconds is None else min(seconds, self._budget))
+        patience = self._budget if seconds is None else min(seconds, self._budget)
+        return lambda: self._wait(future, began, patience, failures)
+
+    def _looked_up(self, number: Number, now: float) -> Future[tuple[object, float]] | None:
+        """The lookup of the number that is under way, unless it hangs, or a new one; None where there are too many."""
+        with self._lock:
+            future, began = self._under_way.get(number.e164, (None, 0.0))
+            if future is not None and now - began <= self._budget:
+                return future
+            if not self._free.acquire(blocking=False):
+                return None
+            future = self._pool.submit(self._timed, number)
+            self._under_way[number.e164] = future, now
+        future.add_done_callback(lambda done: self._let_go(number, done))  # may run here and now, and takes the lock
+        return future
+
+    def _let_go(self, number: Number, future: Future[tuple[object, float]]) -> None:
+        self._free.release()
+        with self._lock:
+            if self._under_way.get(number.e164, (None, 0.0))[0] is future:
+                del self._under_way[number.e164]
 
     def _timed(self, number: Number) -> tuple[object, float]:
         began = self._clock()
         return self._lookup(number=number), self._clock() - began
 
-    def _wait(self, future: Future[tuple[object, float]], began: float, patience: float) -> Answer:
+    def _wait(self, future: Future[tuple[object, float]], began: float, patience: float, failures: int) -> Answer:
         try:
             said, seconds = future.result(max(0.0, patience - (self._clock() - began)))
             contacts = self._checked(said)
         except FutureTimeoutError:
             if patience < self._budget:  # who cannot wait for so long says nothing of the directory
                 return self._no_answer(f"no answer within {patience:g} s")
-            return self._failed(f"no answer within {self._budget:g} s")
+            return self._failed(f"no answer within {self._budget:g} s", failures)
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and must not cost the delivery
-            return self._failed(str(error) or type(error).__name__)
+            return self._failed(str(error) or type(error).__name__, failures)
         self._answered()
         return Answer(self.name, contacts, seconds)
 
@@ -96,7 +128,7 @@ class _Directory:
         return tuple(contact.model_copy(update={"directory": self.name}) for contact in contacts)
 
     # Failure policy: a directory that is down costs the first deliveries its budget, and the others nothing. It is told
-    # once, and once when it is back.
+    # once, and once when it is back. Lookups that are under way together fail together, by one blip: they count as one.
 
     def _is_aside(self) -> bool:
         with self._lock:
@@ -108,9 +140,13 @@ class _Directory:
             self._aside_until = now + ASIDE_FOR
             return False
 
-    def _failed(self, error: str) -> Answer:
+    def _failed(self, error: str, failures: int) -> Answer:
+        """`failures` is how many were known when this lookup was asked for."""
         with self._lock:
+            if failures != self._failures_ever:
+                return self._no_answer(error)
             self._failures += 1
+            self._failures_ever += 1
             if self._failures <= DOWN_AFTER:
                 down = f"; it is down, nobody waits for it for {ASIDE_FOR:g} s" if self._failures == DOWN_AFTER else ""
                 _log.warning("directory %s: %s%s", self.name, error, down)
@@ -136,7 +172,7 @@ class Directories:
         lookups: Sequence[tuple[str, Callable[..., object], float]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._directories = [_Directory(*one, clock) for one in lookups]
+        self._directories = [Directory(*one, clock) for one in lookups]
         self._clock = clock
         self._known: OrderedDict[str, tuple[tuple[Contact, ...], float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -153,7 +189,7 @@ class Directories:
         for name, directory in plugins.directories.items():
             lookup = plugins.caller("directories", name, "bridge_lookup")
             if directory.error is None and lookup is not None:
-                self._directories.append(_Directory(name, lookup, directory.settings.timeout, self._clock))
+                self._directories.append(Directory(name, lookup, directory.settings.timeout, self._clock))
 
     def __bool__(self) -> bool:
         return bool(self._directories)
@@ -164,10 +200,11 @@ class Directories:
         Where several have the number, it is what all of them agree on, and None where not even the name is one.
         """
         number = call.outside_party
-        return agreed(self.find(number)) if number is not None else None
+        return agreed(self.find(number) or ()) if number is not None else None
 
-    def find(self, number: Number, seconds: float | None = None) -> tuple[Contact, ...]:
-        """Everybody the first directory that knows the number says has it, asked now or remembered.
+    def find(self, number: Number, seconds: float | None = None) -> tuple[Contact, ...] | None:
+        """Everybody the first directory that knows the number says has it, asked now or remembered; None where nobody
+        is known to and not all have answered.
 
         Waits for each directory's budget, and no longer than `seconds`.
         """
@@ -178,9 +215,12 @@ class Directories:
         if until > self._clock():
             return contacts
         contacts, complete = self._first(number, seconds)
-        # Failure policy: a directory that is down or late is not "unknown": it is asked again for the next call.
-        if contacts or complete:
-            self._remember(number.e164, contacts)
+        # Failure policy: a directory that is down or late is not "unknown": it is asked again for the next call, and
+        # soon again where one that is less preferred had an answer.
+        if not contacts and not complete:
+            return None
+        seconds_known = (FOUND_FOR if complete else SECOND_BEST_FOR) if contacts else UNKNOWN_FOR
+        self._remember(number.e164, contacts, seconds_known)
         return contacts
 
     def ask_all(self, number: Number) -> list[Answer]:
@@ -197,9 +237,9 @@ class Directories:
                 return answer.contacts, complete
         return (), complete
 
-    def _remember(self, number: str, contacts: tuple[Contact, ...]) -> None:
+    def _remember(self, number: str, contacts: tuple[Contact, ...], seconds: float) -> None:
         with self._lock:
-            self._known[number] = (contacts, self._clock() + (FOUND_FOR if contacts else UNKNOWN_FOR))
+            self._known[number] = (contacts, self._clock() + seconds)
             self._known.move_to_end(number)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)

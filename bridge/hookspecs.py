@@ -281,6 +281,7 @@ def bridge_lookup(number: Number) -> Contact | Sequence[Contact] | None:
     """Who has this number (`number.e164` is set)? All who have it, where there are several: the core does not guess.
 
     None, or nobody, where this directory does not know; that is remembered for a minute, contacts for ten. Called from
-    several threads at once. An exception means that it cannot say now: it is asked again for the next call, but after
-    three in a row nobody waits for it for half a minute. No answer within `DirectoryContext.timeout` counts as one.
+    several threads at once, for one number again only when that has been answered or is late. An exception means that
+    it cannot say now: it is asked again for the next call, but after three, one after the other, nobody waits for it
+    for half a minute. No answer within `DirectoryContext.timeout` counts as one.
     """

@@ -77,11 +77,12 @@ class Feed(Protocol):
 class Directories(Protocol):
     """The configured directories."""
 
-    def find(self, number: Number, seconds: float | None = None) -> Sequence[Contact]:
+    def find(self, number: Number, seconds: float | None = None) -> Sequence[Contact] | None:
         """Everybody who has this number, by the first directory in the config that knows it.
 
         Answers are remembered as for deliveries (found 10 minutes, unknown 1 minute). Waits no longer than the
-        directories' own time budgets, and than `seconds`. Empty where nobody knows or can say in time; never raises.
+        directories' own time budgets, and than `seconds`. Empty where nobody knows the number; None where that cannot
+        be said yet, as a directory is down or late and no other knows it: ask again later. Never raises.
         """
 
 

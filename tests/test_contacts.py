@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from bridge.contacts import ASIDE_FOR, AT_ONCE, DOWN_AFTER, FOUND_FOR, UNKNOWN_FOR, Directories, agreed
+from bridge.contacts import (
+    ASIDE_FOR,
+    AT_ONCE,
+    DOWN_AFTER,
+    FOUND_FOR,
+    SECOND_BEST_FOR,
+    UNKNOWN_FOR,
+    Directories,
+    Directory,
+    agreed,
+)
 from bridge.model import Call, Contact, Number
 from bridge.testing import eventually, sample_event
 
@@ -193,6 +203,54 @@ def test_nobody_waits_for_a_directory_that_is_down_until_it_is_back(
     assert said[-1] == "directory crm works again"
 
 
+def test_a_number_nobody_knows_is_told_from_one_that_not_all_could_be_asked_about() -> None:
+    unknown, broken = ("book", Book(None), 1.5), ("broken", Book(OSError("no route")), 1.5)
+
+    assert Directories([unknown]).find(call().caller) == ()
+    assert Directories([broken, unknown]).find(call().caller) is None
+    assert Directories([unknown, broken]).find(call().caller) is None
+
+
+def test_what_was_found_while_a_preferred_directory_was_down_is_remembered_shortly() -> None:
+    now = [0.0]
+    preferred, book = Book(OSError("no route")), Book(AYSE)
+    directories = Directories([("preferred", preferred, 1.5), ("book", book, 1.5)], clock=lambda: now[0])
+    first = directories.who_is(call())
+    preferred.answer = FATMA
+    again = directories.who_is(call())
+    now[0] = SECOND_BEST_FOR + 1
+    later = directories.who_is(call())
+
+    assert [one.directory if one else None for one in (first, again, later)] == ["book", "book", "preferred"]
+
+
+def test_a_number_is_looked_up_once_however_many_ask_for_it_at_a_time() -> None:
+    let_go, asked = threading.Event(), []
+
+    def lookup(number: Number) -> Contact:
+        asked.append(number.e164)
+        assert let_go.wait(20)
+        return AYSE
+
+    directory = Directory("crm", lookup, 20.0)
+    answers = [directory.ask(call(number).caller) for number in (1, 1, 2, 1, 2)]
+    let_go.set()
+
+    assert [len(answer().contacts) for answer in answers] == [1] * 5
+    assert sorted(map(str, asked)) == ["+902123200001", "+902123200002"]
+
+
+def test_lookups_that_fail_together_are_one_failure() -> None:
+    book = Book(OSError("no route"))
+    directory = Directory("crm", book, 20.0)
+    for began in range(DOWN_AFTER):
+        waiting = [directory.ask(call(number).caller) for number in range(began, began + 5)]
+        errors = {wait().error for wait in waiting}
+        assert errors == {"no route"}
+
+    assert directory.ask(call().caller)().error == "it is down: it is asked again in a while"
+
+
 # --- several with one number --------------------------------------------------------------------------------------
 
 FATMA = Contact(name="Fatma", company="Örnek A.Ş.", id="8")
@@ -243,7 +301,7 @@ def test_who_cannot_wait_for_the_budget_gets_nobody_and_the_directory_is_not_dow
     let_go = threading.Event()
     directories = Directories([("slow", lambda number: let_go.wait(20) and number and AYSE, 5.0)])
     for _ in range(4):
-        assert directories.find(call().caller, 0.01) == ()
+        assert directories.find(call().caller, 0.01) is None
     let_go.set()
 
     assert [contact.name for contact in directories.find(call().caller)] == [AYSE.name]
