@@ -31,7 +31,7 @@ from pydantic import BaseModel
 from bridge.errors import DeliveryFailure
 from bridge.http import HttpClient
 from bridge.memory import MemoryFeed, MemoryHistory, NobodyKnows
-from bridge.model import Contact, Delivery, Locale, Number, Post, Reading, Receipt, Scenario, Skip
+from bridge.model import EVENT_TYPES, Contact, Delivery, Locale, Number, Post, Reading, Receipt, Scenario, Skip
 from bridge.services import Directories, Feed, History
 
 if TYPE_CHECKING:  # only plugins with pages need it
@@ -102,9 +102,9 @@ class ConnectorContext:
     `name` is its configured name, `locale` the language of its texts, `timeout` the seconds one `bridge_deliver` may
     take in all, `http` an HTTP client that keeps to that timeout, `log` a logger that removes configured secrets.
     `history` knows the calls with a number, `feed` is the connector's own durable feed, `directories` say who has a
-    number. `public_url` is how the world reaches the bridge, without a slash at the end (`server.public_url`),
-    `pages_url` where this connector's pages are, with a slash at the end (on this machine, where there is no
-    `public_url`).
+    number. `events` are the event types its `on` names. `public_url` is how the world reaches the bridge, without a
+    slash at the end (`server.public_url`), `pages_url` where this connector's pages are, with a slash at the end (on
+    this machine, where there is no `public_url`).
     """
 
     name: str
@@ -115,6 +115,7 @@ class ConnectorContext:
     history: History = field(default_factory=MemoryHistory)
     feed: Feed = field(default_factory=MemoryFeed)
     directories: Directories = field(default_factory=NobodyKnows)
+    events: frozenset[str] = frozenset(EVENT_TYPES)
     public_url: str | None = None
     pages_url: str = ""
 

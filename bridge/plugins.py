@@ -287,6 +287,7 @@ class _Loader:
             history=self._services.history,
             feed=self._services.feed(connector.name),
             directories=self._services.directories,
+            events=connector.settings.event_types,
             public_url=server.public_url,
             pages_url=(server.public_url or server.local_url) + self._pages_path(connector),
         )

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 import click
 from flask import Blueprint
 
-from bridge import BridgeError, CallData, ConnectorContext, Delivery, Skip, TemporaryFailure, hookimpl
+from bridge import (
+    EVENT_TYPES,
+    BridgeError,
+    CallData,
+    ConnectorContext,
+    Delivery,
+    Fault,
+    SettingsError,
+    Skip,
+    TemporaryFailure,
+    hookimpl,
+)
 from callbridge_popup.board import FORGET_AFTER, event_item
 from callbridge_popup.commands import commands
 from callbridge_popup.hub import CALLS, Hub
@@ -16,11 +27,22 @@ from callbridge_popup.pages import Pages
 from callbridge_popup.settings import PopupSettings
 from callbridge_popup.signing_in import SigningIn
 
+NEEDED = tuple(one for one in EVENT_TYPES if one.startswith("call.") or one == "leg.ended")
+"""Event types without which cards would not come, or not leave the screens."""
+
 
 class Popup:
-    """Publishes to the feed; everything that is on a screen comes from there, in whatever process it was published."""
+    """Publishes to the feed; everything that is on a screen comes from there, in whatever process it was published.
+
+    Raises SettingsError where `on` leaves out what it needs.
+    """
 
     def __init__(self, settings: PopupSettings, context: ConnectorContext) -> None:
+        if missing := [one for one in NEEDED if one not in context.events]:
+            reason = (
+                f'cards would not come or not leave without {", ".join(missing)}: write on = ["call.*", "leg.ended"]'
+            )
+            raise SettingsError([Fault(f"connectors.{context.name}.on", reason)])
         self._settings = settings
         self._context = context
         self._hub = Hub(settings, context.feed, context.locale, context.log)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import callbridge_popup
+import pytest
 from callbridge_popup.board import Board
 from callbridge_popup.hub import CALLS
 from callbridge_popup.settings import PopupSettings
@@ -29,6 +30,12 @@ class TestContract(ConnectorContract):
             "streams": 3,
             "ringing_for": "3m",
         }
+
+    @pytest.mark.parametrize("on", [["call.ringing"], ["call.*"], ["leg.ended"]])
+    def test_an_on_with_which_cards_would_not_leave_is_told(self, on: list[str], place: Place) -> None:
+        (fault,) = self.load(place, on=on).faults
+        assert fault.path.endswith(".on")
+        assert 'write on = ["call.*", "leg.ended"]' in fault.message
 
     def copies(self, event: Event, place: Place) -> int:
         """How many cards of the call are on the screen it rings at."""
