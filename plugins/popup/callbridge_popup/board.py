@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bridge import Call, CallData, Contact, Event
@@ -25,17 +26,17 @@ def event_item(event: Event, data: CallData) -> dict[str, Any]:
         "event": event.id,
         "type": event.type,
         "at": data.received_at.timestamp(),
-        "as": data.call.model_dump(mode="json"),
         # Without a stamp of its own an event has happened when it was received.
         "stamp": event.timestamp.timestamp() if event.timestamp != data.received_at else None,
+        "as": data.call.model_dump(mode="json"),
     }
 
 
-def found_item(key: str, contacts: Iterable[Contact], history: Iterable[Call]) -> dict[str, Any]:
-    """What the feed says of the number of a call."""
+def found_item(key: str, contacts: Iterable[Contact] | None, history: Iterable[Call]) -> dict[str, Any]:
+    """What the feed says of the number of a call; `contacts` is None where not all directories have answered."""
     return {
         "call": key,
-        "contacts": [contact.model_dump(mode="json") for contact in contacts],
+        "contacts": None if contacts is None else [contact.model_dump(mode="json") for contact in contacts],
         "history": [call.model_dump(mode="json") for call in history],
     }
 
@@ -61,7 +62,9 @@ class Board:
         if "contacts" in item:
             if key not in self._calls:
                 return {}
-            self._found[key] = read_found(item["contacts"], item["history"])
+            found, held = read_found(item["contacts"], item["history"]), self._found.get(key)
+            # Another process may have been told who it is before the directories went down.
+            self._found[key] = replace(found, contacts=held.contacts) if held and found.contacts is None else found
             places = self._calls[key].places.items()
             changed = {extension for extension, place in places if place.stage in VISIBLE}
         else:

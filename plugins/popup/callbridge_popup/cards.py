@@ -19,9 +19,10 @@ LONGEST_TEXT = 500
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found about a number: who has it (nobody is guessed), and the last calls with it, newest first."""
+    """What was found about a number: who has it (nobody is guessed; None where not all directories have answered), and
+    the last calls with it, newest first."""
 
-    contacts: tuple[Contact, ...]
+    contacts: tuple[Contact, ...] | None
     history: tuple[Call, ...]
 
 
@@ -34,8 +35,9 @@ class CardMaker:
     def make(
         self, key: str, extension: str, call: Call, place: Place, found: Found | None, now: float
     ) -> dict[str, Any]:
-        """The card of a call at an extension; `found` is None until the directories have answered."""
+        """The card of a call at an extension; `found` is None until the directories have been asked."""
         number = other_party(call)
+        contacts = found.contacts if found else () if _is_nobodys(call.outside_party) else None
         values = _values(call, number, extension)
         return {
             "card": card_id(key, extension),
@@ -53,8 +55,8 @@ class CardMaker:
             "wait_seconds": call.wait_seconds,
             "talk_seconds": call.talk_seconds,
             "started_at": call.started_at.isoformat() if call.started_at else None,
-            "contacts": None if found is None else [self._contact(one, values) for one in found.contacts],
-            "new_url": self._new(values) if found is not None and not found.contacts else None,
+            "contacts": None if contacts is None else [self._contact(one, values) for one in contacts],
+            "new_url": self._new(values) if contacts == () else None,
             "history": [] if found is None else [_past(one) for one in found.history if one.id != call.id],
         }
 
@@ -80,12 +82,18 @@ def card_id(key: str, extension: str) -> str:
 def _values(call: Call, number: Number | None, extension: str) -> dict[str, str | None]:
     return {
         "e164": number.e164 if number else None,
-        "number": number.raw if number else None,
+        "number": _text(number.raw) if number else None,
         "extension": extension,
         "queue": call.queue,
         "direction": call.direction,
         "call_id": call.id,
     }
+
+
+def _is_nobodys(number: Number | None) -> bool:
+    """Whether no directory can know who that is: what calls has no E.164 form. A number that was masked for this
+    connector (`0532*****67`) has none either, and may be anybody's."""
+    return number is not None and number.kind == "external" and number.e164 is None and "*" not in number.raw
 
 
 def _number(number: Number | None) -> dict[str, str | None]:
@@ -120,8 +128,9 @@ def _text(text: str | None) -> str | None:
     return "".join(one if one.isprintable() or one == "\n" else " " for one in text[:LONGEST_TEXT])
 
 
-def read_found(contacts: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> Found:
+def read_found(contacts: Sequence[Mapping[str, Any]] | None, history: Sequence[Mapping[str, Any]]) -> Found:
     """What was found, from its JSON form."""
     return Found(
-        tuple(Contact.model_validate(one) for one in contacts), tuple(Call.model_validate(one) for one in history)
+        None if contacts is None else tuple(Contact.model_validate(one) for one in contacts),
+        tuple(Call.model_validate(one) for one in history),
     )

@@ -11,14 +11,15 @@ from bridge import BridgeError, Call, CallData, Directories, Feed, History, Numb
 from callbridge_popup.board import call_key, found_item
 from callbridge_popup.hub import CALLS
 
-AT_ONCE = 4
+AT_ONCE = 16
+"""Lookups under way: as many as a directory takes. Threads are begun as they are needed; an idle one keeps some 16 kB."""
 REMEMBERED = 10_000
 PAST_CALLS = 6
 """Of which one may be the present call."""
 
 
 class Lookups:
-    """Looks each call up once, in threads of its own, and publishes what it finds."""
+    """Looks each call up until the directories have answered, in threads of its own, and publishes what it finds."""
 
     def __init__(self, feed: Feed, directories: Directories, history: History, log: logging.Logger) -> None:
         self._feed = feed
@@ -51,10 +52,12 @@ class Lookups:
     def _look(self, key: str, number: Number, keep: float) -> None:
         # Failure policy: a card without a name is still a card; the next event of the call looks again.
         try:
-            contacts = self._directories.find(number)
+            contacts = self._directories.find(number)  # None: not all have answered
             self._feed.publish(CALLS, found_item(key, contacts, self._past(number)), keep=keep)
         except Exception:  # noqa: BLE001  # a thread of a pool tells nobody of what goes wrong
             self._log.exception("a number could not be looked up")
+            contacts = None
+        if contacts is None:
             with self._lock:
                 self._asked.pop(key, None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from callbridge_popup.board import FORGET_AFTER, Board, event_item, found_item
 from callbridge_popup.settings import PopupSettings
 
@@ -13,6 +14,7 @@ from bridge.testing import sample_event
 
 CALLER = Number(raw="05321234567", e164="+905321234567", display="0532 123 45 67", kind="external")
 LINE = Number(raw="02129510292", e164="+902129510292", display="(0212) 951 02 92", kind="external")
+CALL = json.dumps(["bulutsantralim", "101", "1234"])
 AYSE = Contact(name="Ayşe Yılmaz", company="Yılmaz Lojistik", id="4711", note="VIP", directory="customers")
 SETTINGS = PopupSettings(
     crm_url="https://crm.example/contacts/{contact_id}", new_url="https://crm.example/contacts/new?phone={e164}"
@@ -37,7 +39,12 @@ class Feed:
 
     def found(self, *contacts: Contact, history: tuple[Call, ...] = ()) -> dict[str, dict[str, Any]]:
         self.id += 1
-        return self.take(found_item(json.dumps(["bulutsantralim", "101", "1234"]), contacts, history))
+        return self.take(found_item(CALL, contacts, history))
+
+    def no_answer(self, *history: Call) -> dict[str, dict[str, Any]]:
+        """The directories could not say who it is."""
+        self.id += 1
+        return self.take(found_item(CALL, None, history))
 
     def take(self, item: dict[str, Any]) -> dict[str, dict[str, Any]]:
         changed = self.board.take(self.id, json.loads(json.dumps(item)), self.now)
@@ -91,6 +98,25 @@ def test_an_unknown_caller_can_be_made_a_contact_and_a_withheld_one_cannot() -> 
     feed = Feed()
     feed.event("call.ringing", caller=Number(raw="", e164=None, display="Withheld number", kind="withheld"))
     assert feed.found()["1001"]["new_url"] is None
+
+
+def test_a_caller_whose_directories_do_not_answer_is_not_called_unknown() -> None:
+    feed = Feed()
+    feed.event("call.ringing")
+    card = feed.no_answer(past("old", "call.missed"))["1001"]
+    assert (card["contacts"], card["new_url"], len(card["history"])) == (None, None, 1)
+    feed.found(AYSE)
+    assert feed.no_answer()["1001"]["contacts"][0]["name"] == "Ayşe Yılmaz"
+
+
+@pytest.mark.parametrize(("kind", "contacts"), [("external", []), ("withheld", None), ("extension", None)])
+def test_a_caller_without_a_number_a_directory_could_know_is_unknown_at_once(kind: Any, contacts: Any) -> None:
+    feed = Feed(PopupSettings(new_url="https://crm.example/new?phone={number}"))
+    card = feed.event("call.ringing", caller=Number(raw="1 2", e164=None, display="1 2", kind=kind))["1001"]
+    assert card["contacts"] == contacts
+    assert card["new_url"] == (None if contacts is None else "https://crm.example/new?phone=1%202")
+    e164 = Feed().event("call.ringing", caller=Number(raw="1 2", e164=None, display="1 2", kind="external"))["1001"]
+    assert (e164["contacts"], e164["new_url"]) == ([], None)
 
 
 def test_what_was_found_is_for_all_whose_phones_ring_and_stays_with_the_call() -> None:

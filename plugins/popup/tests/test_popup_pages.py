@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -30,12 +30,19 @@ OWN = "http://localhost"
 FORMS = ("/popup/", "/popup/in/nonsense")
 
 
+class NobodyKnows:
+    """Directories that answer, and know nobody."""
+
+    def find(self, number: Number, seconds: float | None = None) -> Sequence[Contact] | None:
+        return ()
+
+
 class Desk:
     """A connector that runs within the test."""
 
-    def __init__(self, locale: str, home: str, **settings: Any) -> None:
+    def __init__(self, locale: str, home: str, directories: Directories, **settings: Any) -> None:
         context = connector_context("screens", locale="tr" if locale == "tr" else "en")
-        self.context = replace(context, pages_url=home)
+        self.context = replace(context, pages_url=home, directories=directories)
         self.feed = self.context.feed
         self.popup = Popup(PopupSettings.model_validate({"allowed_origins": [CRM], **settings}), self.context)
         self.app = Flask("test", static_folder=None)
@@ -74,8 +81,10 @@ def pins_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_desk() -> Iterator[Callable[..., Desk]]:
     desks: list[Desk] = []
 
-    def make(locale: str = "en", home: str = f"{OWN}/popup/", **settings: Any) -> Desk:
-        desks.append(Desk(locale, home, **settings))
+    def make(
+        locale: str = "en", home: str = f"{OWN}/popup/", directories: Directories | None = None, **settings: Any
+    ) -> Desk:
+        desks.append(Desk(locale, home, directories or NobodyKnows(), **settings))
         return desks[-1]
 
     yield make
@@ -409,6 +418,29 @@ def test_a_number_that_is_masked_is_shown_so_and_nobody_is_called_unknown(open_d
 
 
 def test_a_store_that_is_down_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+class BackLater:
+    """Directories that are down when they are asked first."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def find(self, number: Number, seconds: float | None = None) -> Sequence[Contact] | None:
+        self.asked += 1
+        return None if self.asked == 1 else [Contact(name="Mehmet")]
+
+
+def test_who_could_not_be_looked_up_is_looked_up_with_the_next_event(open_desk: Callable[..., Desk]) -> None:
+    directories = BackLater()
+    desk = open_desk(directories=directories, new_url="https://crm.example/new?phone={e164}")
+    for event_type in ("call.ringing", "call.answered", "call.answered"):
+        before = desk.feed.last_id()
+        desk.popup.bridge_deliver(delivery(event_type))
+        eventually(lambda before=before: directories.asked == 2 or desk.feed.last_id() == before + 2, "the lookup")
+    said = [item.data["contacts"] for item in desk.feed.read(["calls"]) if "contacts" in item.data]
+    assert directories.asked == 2
+    assert [None if one is None else one[0]["name"] for one in said] == [None, "Mehmet"]
+
+
     def fail(*_: object, **__: object) -> int:
         raise BridgeError("the store is locked")
 
