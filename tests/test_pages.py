@@ -378,7 +378,16 @@ def test_what_a_command_fails_with_holds_no_secret(callbridge: Callable[..., tup
     assert (grave[0], "KeyError" in grave[1], "hunter2" in grave[1]) == (1, True, False)
 
 
-@pytest.mark.parametrize("word", ["webhook", "bored", "wall"])
+def test_a_kind_that_is_installed_and_of_which_none_is_configured_says_so(
+    callbridge: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = callbridge("webhook", "grant", "1001")
+    assert (code, "no connector of kind webhook is configured" in said) == (2, True)
+    monkeypatch.chdir(tmp_path)
+    assert "there is no such file" in CliRunner().invoke(main, ["webhook"]).output
+
+
+@pytest.mark.parametrize("word", ["bored", "wall"])
 def test_a_word_that_is_neither_a_command_nor_a_kind_with_commands_is_no_command(
     callbridge: Callable[..., tuple[int, str]], word: str
 ) -> None:

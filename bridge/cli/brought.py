@@ -23,18 +23,23 @@ from bridge.settings import Settings, load_settings, secrets_of
 def brought_commands(ctx: click.Context, kind: str, arguments: Sequence[str]) -> click.Group | None:
     """The commands of a connector of that kind: the one `--connector` names, else the only one that is configured.
 
-    None where no connector of the kind is configured, or there is no config. What the words after the kind say of the
-    config and the connector must be known before they can be parsed, so both are looked up in the plain `arguments`.
-    Raises BridgeError where the connector has failed.
+    None where there is no such kind, or its connectors bring no commands. What the words after the kind
+    say of the config and the connector must be known before they can be parsed, so both are looked up in the plain
+    `arguments`. Raises UsageError where none of the kind is configured, SettingsError where the config cannot be used,
+    BridgeError where the connector has failed.
     """
-    path = _value(arguments, "--config")
+    from bridge.plugins import find_installed
+
+    path, is_installed = _value(arguments, "--config"), kind in find_installed()
     try:
         settings = load_settings(Path(path) if path else None, os.environ)
     except SettingsError:
-        if path:
+        if path or is_installed:
             raise
         return None
     names = [name for name, one in settings.connectors.items() if one.kind == kind]
+    if not names and is_installed:
+        raise click.UsageError(f"no connector of kind {kind} is configured, and commands come with one", ctx)
     if not names:
         return None
     name = _value(arguments, "--connector")
