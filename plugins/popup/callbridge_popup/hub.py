@@ -48,8 +48,7 @@ class Hub:
         log: logging.Logger,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._most = settings.streams
-        self._ended_for = settings.ended_for
+        self._settings = settings
         self._feed = feed
         self._locale = locale
         self._log = log
@@ -142,7 +141,7 @@ class Hub:
             return stream, self._beginning(grant, after)
 
     def _is_full(self) -> bool:
-        return len(self._streams) >= self._most
+        return len(self._streams) >= self._settings.streams
 
     def _make_room(self) -> bool:
         """Have the streams speak: those whose clients are gone, as after a page was loaded anew, end by it. For one
@@ -162,7 +161,8 @@ class Hub:
             "agent": grant.name,
             "extensions": list(grant.extensions),
             "locale": self._locale,
-            "ended_for": self._ended_for,
+            "ringing_for": self._settings.ringing_for,
+            "ended_for": self._settings.ended_for,
             "cards": [card["card"] for _, card in shown if card["state"] != "gone"],
         }
         return b"".join(

@@ -22,7 +22,7 @@ from callbridge_popup.settings import PopupSettings
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bridge import BridgeError, Delivery, Number, Skip, TemporaryFailure
+from bridge import BridgeError, Contact, Delivery, Directories, Number, Skip, TemporaryFailure
 from bridge.testing import connector_context, eventually, sample_event
 
 CRM = "https://crm.example"
@@ -355,7 +355,7 @@ def test_a_stream_that_is_closed_before_it_is_read_leaves_its_place(desk: Desk) 
 
 
 def test_a_stream_begins_with_the_cards_and_the_greeting(open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk("tr", ended_for="5s")
+    desk = open_desk("tr", ringing_for="10m", ended_for="5s")
     desk.popup.bridge_deliver(delivery("call.ringing"))
     browser = desk.signed_in("1001")
     text = eventually(lambda: _with_card(begins(browser.get("/popup/stream"))), "the card")
@@ -366,6 +366,7 @@ def test_a_stream_begins_with_the_cards_and_the_greeting(open_desk: Callable[...
         "agent": "Ayşe",
         "extensions": ["1001"],
         "locale": "tr",
+        "ringing_for": 600.0,
         "ended_for": 5.0,
         "cards": [call["card"]],
     }
@@ -417,7 +418,6 @@ def test_a_number_that_is_masked_is_shown_so_and_nobody_is_called_unknown(open_d
     assert (card["contacts"], card["new_url"], card["history"]) == (None, None, [])
 
 
-def test_a_store_that_is_down_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 class BackLater:
     """Directories that are down when they are asked first."""
 
@@ -441,6 +441,7 @@ def test_who_could_not_be_looked_up_is_looked_up_with_the_next_event(open_desk: 
     assert [None if one is None else one[0]["name"] for one in said] == [None, "Mehmet"]
 
 
+def test_a_store_that_is_down_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> int:
         raise BridgeError("the store is locked")
 

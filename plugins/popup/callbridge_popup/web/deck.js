@@ -1,11 +1,11 @@
 // The cards on this screen: what the stream says, without what was dismissed and what is over.
 
-const LEFT_ALONE = 180_000; // milliseconds a card rings for when nothing more is heard of it
+const LONGEST = 2 ** 31 - 1; // milliseconds a timer can be set to
 const MOST_DISMISSED = 50;
 
 export class Deck {
   cards = new Map();
-  endedFor = 20_000;
+  #stays = { ringing: 180_000, ended: 20_000 }; // milliseconds, until the stream has greeted
   #timers = new Map();
   #changed;
   #memory;
@@ -30,11 +30,15 @@ export class Deck {
     } else if (!this.#dismissed.includes(id)) {
       const before = this.cards.get(id) ?? null;
       this.cards.set(id, card);
-      const stays = { ringing: LEFT_ALONE, ended: this.endedFor }[card.state];
-      clearTimeout(this.#timers.get(id));
-      if (stays) this.#timers.set(id, setTimeout(() => this.#remove(id), Math.max(0, card.at + stays - Date.now())));
+      this.#wait(card);
       this.#changed(card, before);
     }
+  }
+
+  // What the stream greets with: how long a card stays that rings while nothing more is heard of it, or that has ended.
+  greet({ ringing_for: ringing, ended_for: ended }) {
+    this.#stays = { ringing: 1000 * ringing, ended: 1000 * ended };
+    for (const card of this.cards.values()) this.#wait(card);
   }
 
   // What is on the screen but not in this list has gone while nobody heard.
@@ -50,6 +54,12 @@ export class Deck {
 
   get #dismissed() {
     return (localStorage.getItem(this.#memory) ?? "").split(" ");
+  }
+
+  #wait({ card: id, state, at }) {
+    const stays = this.#stays[state];
+    clearTimeout(this.#timers.get(id));
+    if (stays) this.#timers.set(id, setTimeout(() => this.#remove(id), Math.min(LONGEST, Math.max(0, at + stays - Date.now()))));
   }
 
   #remove(id) {

@@ -23,7 +23,7 @@ export async function start(script) {
       deck.dismiss(message.card);
     } else if (message.kind === "hello") {
       last = { ...last, hello: message.hello };
-      deck.endedFor = 1000 * message.hello.ended_for;
+      deck.greet(message.hello);
       box?.speak(locale ?? message.hello.locale);
       deck.keepOnly(message.hello.cards);
     } else if (message.kind === "status") {

@@ -124,7 +124,7 @@ function receive(message) {
 
 function greet(said) {
   hello = said;
-  deck.endedFor = 1000 * (said.ended_for ?? 20);
+  if (said.ended_for) deck.greet(said);
   if (said.cards) deck.keepOnly(said.cards);
   showStatus();
 }
