@@ -25,6 +25,7 @@ Ayşe Yılmaz,Yılmaz Lojistik,0532 123 45 67,4711,"Prefers to be called back af
 Contract renewal in December."
 Mehmet Demir,Demir Yapı,0532 000 00 02,5001,
 Elif Demir,Demir Yapı,0532 000 00 02,5002,Bookkeeping
+LONG NAME,LONG NAME,0532 000 00 77,x,LONG NAME
 <img src=x onerror=alert(1)><b>Bold</b>,"<script>alert(2)</script>",0532 000 00 66,x&y=1?#/..,<i>note</i>
 """
 CONFIG = """
@@ -156,7 +157,7 @@ class Screens:
 @contextmanager
 def open_screens(folder: Path, *, locale: str = "en", crm_port: int = 1, more: str = "") -> Iterator[Screens]:
     """A bridge with a popup connector in a folder."""
-    (folder / "customers.csv").write_text(CONTACTS, "utf-8")
+    (folder / "customers.csv").write_text(CONTACTS.replace("LONG NAME", "Ayşe Yılm " * 50), "utf-8")
     text = (
         CONFIG.replace("MORE", more)
         .replace("FOLDER", str(folder))

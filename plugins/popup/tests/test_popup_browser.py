@@ -146,6 +146,35 @@ def test_several_contacts_are_all_shown_and_an_unknown_caller_can_be_made_one(
     first.wait_for_states("missed", "ringing")
 
 
+def test_a_name_of_any_length_leaves_the_number_and_the_button_on_the_screen(
+    office: Any, agents: tuple[Any, Any], artifacts: Path
+) -> None:
+    first, _ = agents
+    office.post("ringing", "long", "1001", caller_id_number="05320000077")
+    link = "document.querySelector('.actions .open')"
+    first.wait_for(f"return {link}", "the name")
+    first.driver.save_screenshot(str(artifacts / "long.png"))
+    bottom = f"return {link}.getBoundingClientRect().bottom < innerHeight"
+    assert first.run(bottom)
+    assert first.run("return document.querySelector('.number').getBoundingClientRect().bottom < innerHeight / 2")
+    assert first.run("return document.querySelector('.name').title.length") > 400
+
+
+def test_a_card_rings_as_long_as_the_config_says(office: Any, agents: tuple[Any, Any]) -> None:
+    first, _ = agents
+    stays = """const { Deck } = await import("./deck.js");
+        const set = []; const real = setTimeout; window.setTimeout = (f, wait) => set.push(wait);
+        const deck = new Deck(() => {}, "a-test");
+        deck.take({ card: "a", state: "ringing", at: Date.now() });
+        deck.greet({ ringing_for: 600, ended_for: 1 });
+        window.setTimeout = real;
+        return set"""
+    before, after = first.driver.execute_async_script(
+        f"const done = arguments[0]; (async () => {{ {stays} }})().then(done, error => done([String(error), 0]))"
+    )
+    assert (round(before, -4), round(after, -4)) == (180_000, 600_000)
+
+
 def test_the_keyboard_is_enough(office: Any, agents: tuple[Any, Any]) -> None:
     first, _ = agents
     office.post("ringing", "older", "1001")

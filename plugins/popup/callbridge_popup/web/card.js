@@ -55,6 +55,7 @@ export class CardView {
     parts.close.setAttribute("aria-label", words("dismissNamed", { name }));
     set(parts.state, stateOf(card, words));
     set(parts.name, name);
+    parts.name.title = name;
     set(parts.company, card.contacts?.length === 1 ? card.contacts[0].company : "");
     set(parts.number, name === card.number.display ? "" : card.number.display);
     parts.picture.replaceChildren(initials(card) || icon(PHONE));
