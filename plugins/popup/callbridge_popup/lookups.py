@@ -12,7 +12,7 @@ from callbridge_popup.board import call_key, found_item
 from callbridge_popup.hub import CALLS
 
 AT_ONCE = 16
-"""Lookups under way: as many as a directory takes. Threads are begun as they are needed; an idle one keeps some 16 kB."""
+"""Lookups under way: as many as a directory takes. Threads are begun as needed; an idle one keeps some 16 kB."""
 REMEMBERED = 10_000
 PAST_CALLS = 6
 """Of which one may be the present call."""
