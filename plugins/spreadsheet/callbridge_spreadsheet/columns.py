@@ -154,16 +154,19 @@ DEFAULT = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One call: when it began (in the PBX's time), and its cells by the column's name."""
+    """One call: when it began (in the PBX's time), its cells by the column's name, and whose it is."""
 
     at: datetime
     cells: Mapping[str, Value]
+    owner: tuple[str, str | None] = ("", None)
+    """The source and the tenant: calls of two PBXes may have the same id."""
 
 
 def row(event: Event, data: CallData, columns: Sequence[str], locale: Locale) -> Row:
     """The row of a call that has ended."""
     ended = Ended(event, data, locale)
-    return Row(ended.at, {name: _clean(CATALOGUE[name].of(ended)) for name in columns})
+    cells = {name: _clean(CATALOGUE[name].of(ended)) for name in columns}
+    return Row(ended.at, cells, (data.source, data.tenant))
 
 
 def with_id(columns: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from bridge import (
     hookimpl,
 )
 from callbridge_spreadsheet.columns import Row, row, with_id
+from callbridge_spreadsheet.known import Owners
 from callbridge_spreadsheet.settings import SpreadsheetSettings
 from callbridge_spreadsheet.sheets import Sheet
 
@@ -27,7 +28,8 @@ class Spreadsheet:
     def __init__(self, settings: SpreadsheetSettings, context: ConnectorContext) -> None:
         self._columns = with_id(settings.columns)
         self._locale = context.locale
-        self._sheet = _sheet(settings, self._columns, context)
+        self._owners = Owners()
+        self._sheet = _sheet(settings, self._columns, self._owners, context)
 
     @hookimpl
     def bridge_deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
@@ -56,19 +58,20 @@ class Spreadsheet:
 
     def _add(self, place: str, rows: Sequence[Row]) -> Outcome:
         try:
-            self._sheet.add(place, rows)
+            with self._owners.writing(place):
+                self._sheet.add(place, rows)
         except DeliveryFailure as failure:
             return failure
         return Receipt(text=place)
 
 
-def _sheet(settings: SpreadsheetSettings, columns: Sequence[str], context: ConnectorContext) -> Sheet:
+def _sheet(settings: SpreadsheetSettings, columns: Sequence[str], owners: Owners, context: ConnectorContext) -> Sheet:
     # What is not configured is not imported: openpyxl and gspread are large.
     match settings.target:
         case "csv":
             from callbridge_spreadsheet.csvfile import CsvFile
 
-            return CsvFile(settings.file, columns, context.locale, context.timeout / 2)
+            return CsvFile(settings.file, columns, context.locale, context.timeout / 2, owners)
         case "xlsx":
             from callbridge_spreadsheet.workbook import Workbook
 
@@ -78,8 +81,9 @@ def _sheet(settings: SpreadsheetSettings, columns: Sequence[str], context: Conne
                 columns,
                 context.locale,
                 context.timeout / 2,
+                owners,
             )
         case "google":
             from callbridge_spreadsheet.google import GoogleSheet
 
-            return GoogleSheet(settings, columns, context)
+            return GoogleSheet(settings, columns, context, owners)

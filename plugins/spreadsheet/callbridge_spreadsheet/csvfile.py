@@ -17,7 +17,8 @@ from callbridge_spreadsheet import journal
 from callbridge_spreadsheet.columns import Row
 from callbridge_spreadsheet.files import Stamp, explained, locked, replacing, stamp
 from callbridge_spreadsheet.harmless import csv_text
-from callbridge_spreadsheet.layout import Key, Layout, arrange
+from callbridge_spreadsheet.known import Key, Owners, Rows, Traits
+from callbridge_spreadsheet.layout import Layout, arrange
 from callbridge_spreadsheet.paths import path_of
 
 BOM = "\ufeff"
@@ -50,35 +51,36 @@ class _Calls:
         self.text = text
         self._delimiter = delimiter
         self._layout = layout
-        self._added: set[Key] = set()
+        self._added = Rows()
 
-    def __contains__(self, key: object) -> bool:
-        if key in self._added:
-            return True
+    def rows(self, key: Key) -> Sequence[Traits]:
+        """What the rows with this key say."""
         # A quote is doubled in a file.
-        may_be_there = isinstance(key, tuple) and ('"' in key[-1] or key[-1] in self.text)
-        return may_be_there and key in self.read
+        may_be_there = '"' in key[-1] or key[-1] in self.text
+        return [*self._added.rows(key), *(self.read.rows(key) if may_be_there else ())]
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, traits: Traits) -> None:
         """This call has its row from now on."""
-        self._added.add(key)
+        self._added.add(key, traits)
 
     def __len__(self) -> int:
-        return len(self.read | self._added)
+        return len(self.read) + len(self._added)
 
     @cached_property
-    def read(self) -> set[Key]:
+    def read(self) -> Rows:
         """Those in the text."""
         rows = csv.reader(io.StringIO(self.text, newline=""), delimiter=self._delimiter)
-        return {key for cells in rows if (key := self._layout.key(cells)) is not None}
+        next(rows, None)  # the header
+        return self._layout.read(rows)
 
 
 class CsvFile:
     """Appends to the file that `template` names. `columns` are those of ours; `patience` is in seconds."""
 
-    def __init__(self, template: str, columns: Sequence[str], locale: Locale, patience: float) -> None:
+    def __init__(self, template: str, columns: Sequence[str], locale: Locale, patience: float, owners: Owners) -> None:
         self._template = template
         self._columns = columns
+        self._owners = owners
         self._locale = locale
         self._patience = patience
         self._known: dict[Path, _Known] = {}
@@ -94,7 +96,7 @@ class CsvFile:
         with explained(path), _parsing(path), locked(path, self._patience) as lock:
             journal.recover(lock, path)
             known = self._know(path)
-            new = known.layout.unknown(rows, known.calls, csv_text)
+            new = known.layout.unknown(rows, known.calls, self._owners, csv_text)
             if not new:
                 return
             # What is known holds again once the rows stand there.

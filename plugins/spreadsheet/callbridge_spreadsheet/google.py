@@ -26,7 +26,8 @@ from gspread.utils import rowcol_to_a1
 from bridge import ConnectorContext, DeliveryFailure, Misconfigured, TemporaryFailure
 from callbridge_spreadsheet.columns import Row, Value
 from callbridge_spreadsheet.harmless import text
-from callbridge_spreadsheet.layout import Key, Layout, arrange
+from callbridge_spreadsheet.known import Owners, Rows
+from callbridge_spreadsheet.layout import Layout, arrange
 from callbridge_spreadsheet.settings import SpreadsheetSettings
 from callbridge_spreadsheet.transport import Transport
 
@@ -43,9 +44,12 @@ Change = Mapping[str, Any]
 class GoogleSheet:
     """Appends to one worksheet."""
 
-    def __init__(self, settings: SpreadsheetSettings, columns: Sequence[str], context: ConnectorContext) -> None:
+    def __init__(
+        self, settings: SpreadsheetSettings, columns: Sequence[str], context: ConnectorContext, owners: Owners
+    ) -> None:
         self._settings = settings
         self._columns = columns
+        self._owners = owners
         self._locale = context.locale
         self._timeout = context.timeout
         self._transport = Transport(context.http)
@@ -60,7 +64,7 @@ class GoogleSheet:
         with self._explained():
             sheet = self._open()
             layout = self._layout(sheet)
-            new = layout.unknown(rows, self._known(sheet, layout), text)
+            new = layout.unknown(rows, self._known(sheet, layout), self._owners, text)
             if new:
                 values = [{"values": layout.line(row, _cell)} for row in new]
                 fields = "userEnteredValue,userEnteredFormat.numberFormat"
@@ -90,16 +94,17 @@ class GoogleSheet:
         (rows,) = sheet.batch_get(["1:1"])
         return arrange(next(iter(rows), []), self._columns, self._locale, f'the worksheet "{sheet.title}"')
 
-    def _known(self, sheet: gspread.Worksheet, layout: Layout) -> set[Key]:
+    def _known(self, sheet: gspread.Worksheet, layout: Layout) -> Rows:
         """The calls that have their row, wherever it stands by now."""
         read = layout.width - len(layout.missing)
-        places = [place for place in layout.identifying if place < read]
-        if len(places) < len(layout.identifying):
-            return set()
+        if max(layout.identifying) >= read:
+            return Rows()
+        places = [place for place in layout.reading if place < read]
         names = [rowcol_to_a1(1, place + 1).rstrip("1") for place in places]
         columns = sheet.batch_get([f"{name}2:{name}" for name in names])
         cells = zip_longest(*([next(iter(row), "") for row in column] for column in columns), fillvalue="")
-        return {key for row in cells if (key := layout.key_of(row)) is not None}
+        found = (dict(zip(places, row, strict=True)) for row in cells)
+        return layout.read([row.get(place) for place in range(read)] for row in found)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,6 +119,9 @@ class GoogleSheet:
             raise Misconfigured("`spreadsheet` is no URL of a Google spreadsheet, nor the id of one") from error
         except GoogleAuthError as error:
             raise _refused(error) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # Failure policy: gspread trusts what an answer looks like. The next try finds the rows, or writes them.
+            raise TemporaryFailure("Google gave an answer that cannot be understood") from error
 
     def _sorted(self, error: APIError) -> DeliveryFailure:
         status, answer = error.response.status_code, str(error.error.get("message", ""))

@@ -5,23 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bridge import Locale, Misconfigured
 from callbridge_spreadsheet.columns import CATALOGUE, Row, Value, identifying
+from callbridge_spreadsheet.known import Key, Known, Owners, Rows, Traits, tells_another_call
 
 T = TypeVar("T")
-Key = tuple[str, ...]
-"""What tells a row from all others."""
-
-
-class Keys(Protocol):
-    """The calls that have their row. A set is one."""
-
-    def __contains__(self, key: object, /) -> bool: ...
-
-    def add(self, key: Key, /) -> None:
-        """From now on this call has its row, too."""
+TRAITS = ("date", "time", "line")
+"""Columns that tell two calls of one id apart, and that nobody has a reason to mend by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +45,46 @@ class Layout:
         key = tuple("" if value is None else str(value) for value in values)
         return key if key[-1] else None
 
-    def unknown(self, rows: Iterable[Row], known: Keys, plain: Callable[[Value], str]) -> list[Row]:
-        """The rows that are not known, each once; they are known from then on."""
+    @property
+    def telling(self) -> list[str]:
+        """The columns that tell calls with the same key apart; none where the key says all of a call."""
+        whole = {"source", "tenant"} <= self.places.keys() or "event_id" in self.places
+        return [] if whole else [name for name in TRAITS if name in self.places]
+
+    @property
+    def reading(self) -> list[int]:
+        """Where the columns stand that have to be read to find a call's row."""
+        return [*self.identifying, *(self.places[name] for name in self.telling)]
+
+    def traits(self, cells: Sequence[object]) -> Traits:
+        """What a row that was read says of its call beside the key."""
+        places = [self.places[name] for name in self.telling]
+        return [cells[place] if place < len(cells) else None for place in places]
+
+    def read(self, rows: Iterable[Sequence[object]]) -> Rows:
+        """The calls of rows that were read."""
+        found = Rows()
+        for cells in rows:
+            if (key := self.key(cells)) is not None:
+                found.add(key, self.traits(cells))
+        return found
+
+    def unknown(self, rows: Iterable[Row], known: Known, owners: Owners, plain: Callable[[Value], str]) -> list[Row]:
+        """The rows that are not known, each once; they are known from then on.
+
+        Rows that others own do not stand for this call: of two PBXes' calls with one id each has its row.
+        """
         found = []
         for row in rows:
             key = self.key_of([plain(row.cells[name]) for name in identifying([*self.places])])
-            if key is not None and key not in known:
-                known.add(key)
+            if key is None:
+                continue
+            traits = [row.cells[name] for name in self.telling]
+            alike = sum(not tells_another_call(one, traits) for one in known.rows(key))
+            if alike <= owners.others(key, row.owner, traits):
+                known.add(key, traits)
                 found.append(row)
+            owners.note(key, row.owner, traits)
         return found
 
 

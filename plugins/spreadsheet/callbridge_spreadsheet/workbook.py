@@ -21,7 +21,9 @@ from bridge import Locale, Misconfigured, TemporaryFailure
 from callbridge_spreadsheet.columns import Row, Value
 from callbridge_spreadsheet.files import explained, locked, replacing, stamp
 from callbridge_spreadsheet.harmless import text
-from callbridge_spreadsheet.layout import Key, Layout, arrange
+from callbridge_spreadsheet.known import Owners, Rows
+from callbridge_spreadsheet.layout import Layout, arrange
+from callbridge_spreadsheet.losses import refuse_losses
 from callbridge_spreadsheet.paths import path_of
 
 TITLES: Mapping[Locale, str] = {"en": "Calls", "tr": "Çağrılar"}
@@ -37,11 +39,18 @@ class Workbook:
     """Writes into one sheet of the workbook that `template` names. `patience` is in seconds."""
 
     def __init__(
-        self, template: str, worksheet: str | None, columns: Sequence[str], locale: Locale, patience: float
+        self,
+        template: str,
+        worksheet: str | None,
+        columns: Sequence[str],
+        locale: Locale,
+        patience: float,
+        owners: Owners | None = None,
     ) -> None:
         self._template = template
         self._worksheet = worksheet
         self._columns = columns
+        self._owners = owners or Owners()
         self._locale = locale
         self._patience = patience
 
@@ -59,7 +68,8 @@ class Workbook:
             book, sheet = self._open(path) if seen is not None else self._new()
             layout = arrange([cell.value for cell in sheet[1]], self._columns, self._locale, place)
             last, known = _calls(sheet, layout)
-            lines = [layout.line(row, lambda value: value) for row in layout.unknown(rows, known, text)]
+            new = layout.unknown(rows, known, self._owners, text)
+            lines = [layout.line(row, lambda value: value) for row in new]
             if not lines:
                 return
             self._add_headings(sheet, layout)
@@ -69,8 +79,11 @@ class Workbook:
                 _prepare(sheet, last + len(lines), layout.width)
             else:
                 _stretch(sheet, last, last + len(lines))
+            # openpyxl knows no results: what people's formulas say is for Excel to work out.
+            book.calculation.fullCalcOnLoad = True
             with replacing(path, seen) as file:
                 book.save(file)
+                refuse_losses(path, Path(file.name))
                 _refuse_if_open(path)
 
     def check(self, place: str) -> str:
@@ -142,15 +155,15 @@ def _prepare(sheet: Worksheet, last: int, width: int) -> None:
     sheet.auto_filter.ref = f"A1:{get_column_letter(width)}{last}"
 
 
-def _calls(sheet: Worksheet, layout: Layout) -> tuple[int, set[Key]]:
+def _calls(sheet: Worksheet, layout: Layout) -> tuple[int, Rows]:
     """The last row in which anything of ours stands, and the calls that have their row. People's own columns may
     reach further down, with formulas that wait for calls."""
-    last, known = 1, set()
+    last, known = 1, Rows()
     for number, cells in _rows(sheet, layout.width):
         if any(cells[place] is not None for place in layout.places.values()):
             last = number
         if (key := layout.key(cells)) is not None:
-            known.add(key)
+            known.add(key, layout.traits(cells))
     return last, known
 
 

@@ -115,6 +115,44 @@ def test_calls_of_several_pbxes_are_told_apart_by_more_columns(connect: Connect,
     assert [row["PBX id"] for row in rows(path)] == ["101", "102"]
 
 
+def test_calls_of_two_pbxes_with_one_id_have_a_row_each_and_a_repeat_of_either_has_none(
+    connect: Connect, ended: Ended, path: Path
+) -> None:
+    log = connect(path=str(path))
+    for tenant in ("101", "102", "101", "102", "103"):
+        log.add(ended("1", tenant=tenant))
+    assert len(rows(path)) == 3
+    for tenant in ("101", "102", "103"):
+        connect(path=str(path)).add(ended("1", tenant=tenant))
+    assert len(rows(path)) == 3
+
+    log.add(ended("2", tenant="101"), ended("2", tenant="102"), ended("2", tenant="102"))
+    assert [row["Call id"] for row in rows(path)] == ["1", "1", "1", "2", "2"]
+    assert log.connector._sheet.check(str(path)) == f"{path} has 5 calls"
+
+
+def test_after_a_start_a_row_that_began_at_another_time_is_another_calls(
+    connect: Connect, ended: Ended, path: Path
+) -> None:
+    connect(path=str(path)).add(ended("1"))
+    later = datetime(2026, 11, 24, 14, 6, 9, tzinfo=timezone(timedelta(hours=3)))
+    for _ in range(2):
+        connect(path=str(path)).add(ended("1", tenant="102", started_at=later))
+
+    assert [row["Time"] for row in rows(path)] == ["14:05:07", "14:06:09"]
+
+
+@pytest.mark.parametrize("cells", ["24.11.2026,14:05:07", "11/24/26,2:05:07 PM", "24 Nov,afternoon", ","])
+def test_a_date_that_a_program_has_written_in_its_own_way_makes_no_other_call(
+    connect: Connect, ended: Ended, path: Path, cells: str
+) -> None:
+    connect(path=str(path)).add(ended("1"))
+    path.write_text(path.read_text("utf-8").replace("2026-11-24,14:05:07", cells), "utf-8")
+    connect(path=str(path)).add(ended("1"))
+
+    assert len(rows(path)) == 1
+
+
 def test_only_the_end_of_a_call_makes_a_row(connect: Connect, ended: Ended, path: Path) -> None:
     ringing = Delivery("dlv", "call_log", "", 1, sample_event("call.ringing"))
     outcomes = connect(path=str(path)).connector.bridge_deliver([ringing, ended("c-1"), ringing])

@@ -222,6 +222,22 @@ def _last(google: Google, arrival: Arrival) -> Answer:
     return google.failure or answer
 
 
+def test_calls_of_two_pbxes_with_one_id_have_a_row_each(log: Any, ended: Ended, google: Google) -> None:
+    for tenant in ("101", "102", "101", "102"):
+        log.add(ended("1", tenant=tenant))
+
+    assert [row[4] for row in google.values] == ["Call id", "1", "1"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"<html>", b'{"sheets": 7}', b'{"valueRanges": [{}]}'])
+def test_an_answer_that_is_none_of_googles_is_tried_again(log: Any, ended: Ended, google: Google, body: bytes) -> None:
+    google.failure = Answer(200, body)
+    failure = log.fail(ended("1"))
+
+    assert isinstance(failure, TemporaryFailure)
+    assert "an answer that cannot be understood" in str(failure)
+
+
 # --- failures -----------------------------------------------------------------------------------------------------
 
 

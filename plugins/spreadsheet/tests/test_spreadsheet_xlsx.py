@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import openpyxl
+import PIL.Image
 import pytest
+from openpyxl.drawing.image import Image
 from openpyxl.styles import Font
 from openpyxl.worksheet.table import Table
 from openpyxl.worksheet.worksheet import Worksheet
@@ -241,3 +245,54 @@ def test_a_filter_grows_with_the_calls_and_one_that_people_set_elsewhere_stays(
     log.add(ended("c-3"))
 
     assert (grown, sheet(path).auto_filter.ref) == ("A1:E3", "B1:C2")
+
+
+# --- what people have made beside ---------------------------------------------------------------------------------
+
+
+def test_a_picture_stays_and_formulas_are_worked_out_anew_when_the_workbook_is_opened(
+    log: Any, ended: Ended, path: Path
+) -> None:
+    log.add(ended("c-1"))
+    book = openpyxl.load_workbook(path)
+    other = book.create_sheet("Ours")
+    other["A1"] = "=1+1"
+    picture = io.BytesIO()
+    PIL.Image.new("RGB", (8, 8), "red").save(picture, "png")
+    other.add_image(Image(picture), "B2")
+    book.calculation.fullCalcOnLoad = None
+    book.save(path)
+    log.add(ended("c-2"))
+    written = openpyxl.load_workbook(path)
+
+    assert (len(written["Ours"]._images), written["Ours"]["A1"].value) == (1, "=1+1")
+    assert written.calculation.fullCalcOnLoad
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "kind"),
+    [
+        ("xl/slicers/slicer1.xml", "<slicers/>", "slicers"),
+        ("xl/drawings/drawing9.xml", "<xdr:wsDr><xdr:sp macro=''/></xdr:wsDr>", "shapes"),
+        ("xl/media/image9.emf", "", "pictures"),
+    ],
+)
+def test_what_would_be_lost_is_told_and_the_workbook_stays_as_it_is(
+    log: Any, ended: Ended, path: Path, part: str, content: str, kind: str
+) -> None:
+    log.add(ended("c-1"))
+    with ZipFile(path, "a") as parts:
+        parts.writestr(part, content)
+    before = path.read_bytes()
+    failure = log.fail(ended("c-2"))
+
+    assert isinstance(failure, Misconfigured)
+    assert f"has {kind} that would be lost" in str(failure)
+    assert path.read_bytes() == before
+
+
+def test_calls_of_two_pbxes_with_one_id_have_a_row_each(log: Any, ended: Ended, path: Path) -> None:
+    for tenant in ("101", "102", "101", "102"):
+        log.add(ended("1", tenant=tenant))
+
+    assert len(values(path)) == 3
