@@ -57,18 +57,22 @@ def validate(
     `also_known` are keys somebody else reads there, `stand_in` gives a value for a faulty key without which its
     neighbours could not be looked at.
     """
-    given, faults = data, list[Fault]()
+    given, faults, gone = data, list[Fault](), set[KeyPath]()
     while True:
         try:
             return read(data), faults
         except ValidationError as error:
             errors = _genuine(error.errors(include_url=False))
+        # A validator of a table cannot know that a value it misses, or misses in a table below, was taken out.
+        told = [error for error in errors if not _is_due_to(gone, _whole_path(model, given, error))]
         # Outside of the handler: what is raised from here on must not carry pydantic's error, which shows the values.
         better = decoded(data, errors)
         if better is data:
             said = {fault.path for fault in faults}
-            found = _faults(errors, data, given, model, path, also_known)
+            found = _faults(told, data, given, model, path, also_known)
             faults += [fault for fault in found if fault.path not in said]
+            # What is unknown is missed by nobody.
+            gone |= {_whole_path(model, given, error) for error in errors if error["type"] != "extra_forbidden"} - {()}
             better = _without(data, errors, stand_in)
         if better is data:
             return None, faults
@@ -79,6 +83,27 @@ def _genuine(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Without complaints that a list is too short where that is only so because its faulty items do not count."""
     faulty = {error["loc"][:-1] for error in errors}
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in faulty]
+
+
+def _is_due_to(gone: Iterable[KeyPath], path: KeyPath) -> bool:
+    """Whether a fault lies where something was taken out, in a table around it, or within."""
+    return any(each[: len(path)] == path[: len(each)] for each in gone)
+
+
+def _whole_path(model: type[BaseModel], data: object, error: ErrorDetails) -> KeyPath:
+    """Where an error is, also where it names a key that was not given; without the parts of pydantic's that are no
+    keys (the member of a union)."""
+    models, path = {model}, list[str | int]()
+    for part in error["loc"]:
+        fields = [field for each in models for key, field in _fields(each) if key == part]
+        way, below = locate(data, (part,))
+        if way or (fields and not isinstance(data, EnvText)):
+            path.append(part)
+            data = below if way else None
+            models = {each for field in fields for each in _models(field.annotation)} or models
+    if error["type"] == "missing" and path[-1:] != [error["loc"][-1]]:
+        path.append(error["loc"][-1])
+    return tuple(path)
 
 
 def _without(data: Any, errors: list[ErrorDetails], stand_in: Callable[[KeyPath], object | None]) -> Any:
@@ -121,9 +146,9 @@ def _faults(
     redactor = Redactor(_secret_texts(model, data))
     for error in errors:
         way, _ = locate(data, error["loc"])
-        _, source = locate(given, error["loc"])
+        way_given, source = locate(given, error["loc"])
         missing = error["type"] == "missing"
-        parts = [*path, *way, *error["loc"][-1:]] if missing else [*path, *way]
+        parts = [*path, *(_whole_path(model, given, error) if missing else max(way, way_given, key=len))]
         item = ""
         if parts and isinstance(parts[-1], int):
             *parts, index = parts

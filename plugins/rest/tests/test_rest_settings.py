@@ -166,3 +166,18 @@ title = "{contact_name}"
         assert key in found, found
     assert len(found.splitlines()) == 6
     assert "s3cret" not in found
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ('{nam = "x", phone = "p"}', ["fields.nam: unknown key; did you mean `name`?", "fields.name: is required"]),
+        ('{name = "a[", id = "id"}', ["fields.name: no JMESPath: Incomplete expression"]),
+        ('{name = "a", phone = "id["}', ["fields.phone: no JMESPath: Incomplete expression"]),
+    ],
+)
+def test_what_a_fault_has_taken_away_is_not_missed(tmp_path: Path, fields: str, told: list[str]) -> None:
+    table = f'[directories.crm]\nkind = "rest"\nurl = "https://crm.example.com/{{nsn}}"\nfields = {fields}\n'
+    done = BridgeProcess(tmp_path, table).run("check")
+
+    assert [line.removeprefix("directories.crm.") for line in done.stdout.splitlines()] == told
