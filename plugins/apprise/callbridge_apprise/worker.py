@@ -154,6 +154,11 @@ def why_unusable(url: str, service: NotifyBase | None) -> str | None:
         return None
     kinds = NotificationManager()  # type: ignore[no-untyped-call]
     scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme == "msteams" and scheme not in kinds:
+        return (
+            "Microsoft has retired the connectors of Teams, and apprise knows `msteams://` no more: make a workflow in "
+            "Teams and write its URL, or `workflows://…` (https://appriseit.com/services/workflows/)"
+        )
     if scheme not in kinds:
         near = difflib.get_close_matches(scheme, kinds.schemas(), n=1)  # type: ignore[no-untyped-call]
         hint = f"; did you mean `{near[0]}://`?" if near else " (https://appriseit.com/services lists those it knows)"

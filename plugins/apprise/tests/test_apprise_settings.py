@@ -59,6 +59,8 @@ def test_a_fault_names_its_key(settings: str, key: tuple[Any, ...]) -> None:
 def test_every_url_that_cannot_be_used_is_named_and_none_is_shown() -> None:
     urls = {
         "tgrm://s3cret:s3cret/s3cret": "knows no service with such a URL; did you mean `tgram://`?",
+        "msteams://s3cret/s3cret/s3cret/": "make a workflow in Teams and write its URL, or `workflows://…`",
+        "workflows://example.com:443/s3cret/s3cret": "",
         "s3cret": "knows no service with such a URL (https://appriseit.com/services",
         "": "knows no service with such a URL",
         "tgram://s3cret": "is no complete URL of Telegram: see https://",
@@ -75,7 +77,7 @@ def test_every_url_that_cannot_be_used_is_named_and_none_is_shown() -> None:
 
     assert "s3cret" not in str(raised.value)
     faults = {fault.path: fault.message for fault in raised.value.faults}
-    assert list(faults) == [f"connectors.team_chat.urls.{index}" for index in (*range(8), 9)]
+    assert list(faults) == [f"connectors.team_chat.urls.{index}" for index in (0, 1, *range(3, 10), 11)]
     for index, words in enumerate(urls.values()):
         assert words in faults.get(f"connectors.team_chat.urls.{index}", "")
-    assert faults["connectors.team_chat.urls.9"] == "the same URL stands there already"
+    assert faults["connectors.team_chat.urls.11"] == "the same URL stands there already"
