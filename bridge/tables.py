@@ -47,5 +47,9 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
     if column.endswith("_at"):
         return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M:%S")
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    # A name could hold terminal control sequences.
-    return "".join(character if character.isprintable() else "�" for character in text)
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    # A name could hold terminal control sequences; a note has several lines.
+    return character if character.isprintable() else " " if character.isspace() else "�"

@@ -146,6 +146,7 @@ def test_check_online_runs_the_check_of_each_connector(tmp_path: Path) -> None:
         done = run("check", "--online", "--config", write(tmp_path, fine))
         assert (done.exit_code, done.stderr) == (0, "")
         assert "connectors.fine: reachable" in done.stdout
+        assert done.stdout.endswith("the config is fine\n")
         assert [arrival.method for arrival in sink.arrivals] == ["OPTIONS"]
 
         both = fine + table.format("refused", f"{sink.url}/a-secret-path")
@@ -153,6 +154,7 @@ def test_check_online_runs_the_check_of_each_connector(tmp_path: Path) -> None:
         assert done.exit_code == 1
         assert "connectors.fine: reachable" in done.output
         assert "connectors.refused: the receiver refuses us (HTTP 403)" in done.output
+        assert "the config is fine" not in done.output
         assert "a-secret-path" not in done.output
 
         assert run("check", "--config", write(tmp_path, both)).exit_code == 0

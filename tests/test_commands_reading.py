@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli import main
+from bridge.tables import print_table
 from bridge.testing import BridgeProcess
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ CALL_KEYS = (
     "ended_at talk_seconds wait_seconds queue_wait_seconds hung_up_by cause cause_text recording_present "
     "failure_status failure_phrase"
 )
-DELIVERY_KEYS = "id event_id event_type call_id connector state attempts next_attempt_at last_error receipt"
+DELIVERY_KEYS = "id event_id event_type call_id connector state attempts next_attempt_at last_error receipt target"
 LISTINGS = ["events", "calls", "deliveries", "quarantine", "plugins", "connectors"]
 
 
@@ -80,6 +82,7 @@ def test_deliveries_say_what_became_of_them(office: Office) -> None:
         "next_attempt_at": None,
         "last_error": None,
         "receipt": "HTTP 200",
+        "target": None,
     }
 
 
@@ -144,6 +147,12 @@ def test_people_get_a_table_without_what_a_caller_could_do_to_their_terminal(off
     assert table.splitlines()[0].split()[:3] == ["started", "at", "direction"]
     assert "�[31m[bold]red" in table
     assert "\x1b" not in table
+
+
+def test_a_text_of_several_lines_is_one_in_a_table() -> None:
+    out = io.StringIO()
+    print_table([{"note": "Ring back\nafter\tsix"}], ["note"], out, "nothing")
+    assert out.getvalue().split("\n")[1].rstrip() == "Ring back after six"
 
 
 @pytest.mark.parametrize("command", LISTINGS)

@@ -59,6 +59,9 @@ def deliveries(path: Path | None, as_json: bool, limit: int | None, state: str |
     columns = ["id", "event_type", "connector", "state", "attempts", "next_attempt_at", "last_error"]
     with reading(path) as connection:
         rows = queries.deliveries(connection, state=state, connector=connector, limit=row_limit(limit, as_json))
+        if not as_json:
+            rows = iter(listed := list(rows))
+            columns[3:3] = ["target"] if any(row["target"] for row in listed) else []
         show(rows, [*columns, "receipt"], as_json, "no deliveries")
 
 

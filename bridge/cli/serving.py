@@ -97,11 +97,11 @@ def check(path: Path | None, online: bool) -> None:
         for fault in faults:
             click.echo(str(fault))
         sys.exit(1)
-    click.echo("the config is fine")
     if online:
         with loaded_plugins(settings) as plugins:
             if not _check_online(plugins):
                 sys.exit(1)
+    click.echo("the config is fine")
 
 
 def _check_online(plugins: Any) -> bool:

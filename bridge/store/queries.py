@@ -69,6 +69,7 @@ def deliveries(
             "next_attempt_at": iso(row.due_at) if waits else None,
             "last_error": row.last_error,
             "receipt": row.receipt,
+            "target": row.target or None,
         }
 
 

@@ -56,6 +56,8 @@ def test_a_target_that_is_refused_is_paused_alone_and_gets_what_waits_once_its_u
         assert reason.startswith(f"{target_of(refused)}: the server answered 401 Unauthorized")
         (row,) = bridge.rows("connectors")
         assert (row["state"], row["error"], row["waiting"]) == ("paused", reason, 3)
+        assert {row["target"] for row in bridge.rows("deliveries")} == {target_of(fine), target_of(refused)}
+        assert target_of(fine) in bridge.run("deliveries").stdout
         assert bridge.stop() == 0
 
     with running_bridge(tmp_path, config([fine, mended])) as bridge:
