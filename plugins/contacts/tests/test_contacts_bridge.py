@@ -86,3 +86,10 @@ def test_every_config_of_the_readme_has_no_fault(config: str, tmp_path: Path) ->
     done = bridge.run("check")
 
     assert (done.returncode, done.stdout) == (0, "the config is fine\n")
+
+
+def test_a_server_that_cannot_be_used_is_not_called_missing(tmp_path: Path) -> None:
+    table = '[directories.office]\nkind = "contacts"\ncarddav = "ftp://cloud.example.com"\n'
+    done = BridgeProcess(tmp_path, table).run("check")
+
+    assert done.stdout == "directories.office.carddav: not an http:// or https:// URL with a host\n"
