@@ -22,7 +22,7 @@ from bridge.errors import StoreError
 from bridge.redaction import Redactor
 from bridge.settings import Settings
 from bridge.store import Database
-from bridge.store.deliveries import _what_is_due
+from bridge.store.claiming import _what_is_due
 from bridge.store.dialects import ANYTHING, listener
 from bridge.store.feeds import Beside, Feeds, StoreHistory
 from bridge.store.schema import metadata

@@ -20,17 +20,9 @@ from bridge.model import Trouble
 from bridge.store import schema
 from bridge.store.arrivals import Accepted, Arrivals, Aside, Route, keep_aside
 from bridge.store.bulk import insert_rows, select_in
+from bridge.store.claiming import Claimed, ClaimRequest, claim, claim_one
 from bridge.store.database import Database, store_error
-from bridge.store.deliveries import (
-    Claim,
-    Claimed,
-    ClaimRequest,
-    Ending,
-    Leasing,
-    claim,
-    claim_one,
-    release,
-)
+from bridge.store.deliveries import Claim, Ending, Leasing, release
 from bridge.store.dialects import ANYTHING, Hear, Watch
 from bridge.store.lapses import expire, leases_held, oldest_waiting, release_leases
 from bridge.store.leases import is_dead
