@@ -81,8 +81,28 @@ class _TlsSocket(_Socket, ssl.SSLSocket):
 
 
 class _Connection(HTTPConnection):
+    """A connection that sends the head and the body of a request together: apart they are two packets, and wake the
+    other side twice."""
+
+    _gathered: list[bytes] | None = None
+
     def _new_conn(self) -> socket.socket:
         return _connect(self.host, self.port, self.socket_options or ())
+
+    def request(self, *args: Any, **options: Any) -> None:
+        self._gathered = []
+        try:
+            super().request(*args, **options)
+            request = b"".join(self._gathered)
+        finally:
+            self._gathered = None
+        self.send(request)
+
+    def send(self, data: Any) -> None:
+        if self._gathered is None:
+            super().send(data)
+        else:
+            self._gathered.append(data)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

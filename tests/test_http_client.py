@@ -155,6 +155,21 @@ def test_a_request_arrives_as_it_was_given(client: HttpClient) -> None:
     assert as_form.endswith(b"\r\n\r\nwho=Ay%C5%9Fe+%26+co")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_head_and_body_of_a_request_are_one_packet(client: HttpClient, authority: trustme.CA, scheme: str) -> None:
+    pieces: list[bytes] = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        while piece := connection.recv(65536):
+            pieces.append(piece)
+            connection.sendall(answer())
+
+    with serving(talk, server_tls(authority, "127.0.0.1") if scheme == "https" else None) as host:
+        for body in (b"one", None, b"two"):
+            client.request("POST", f"{scheme}://{host}/", body=body)
+    assert [piece.partition(b"\r\n\r\n")[2] for piece in pieces] == [b"one", b"", b"two"]
+
+
 def test_proxies_of_the_environment_are_not_used(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with serving(answering(answer())) as host:
