@@ -8,6 +8,7 @@ import json
 from typing import IO
 from urllib.parse import parse_qsl
 
+from pydantic_core import to_json
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -39,7 +40,7 @@ def read_fields(body: bytes, content_type: str) -> Fields:
 
 def digest(fields: Fields, body: bytes) -> str:
     """A short hash by which an identical form is known again, in whatever order its fields came."""
-    content = json.dumps(sorted(fields.items())).encode() if fields else body
+    content = to_json(sorted(fields.items())) if fields else body
     return hashlib.sha256(content).hexdigest()[:16]
 
 

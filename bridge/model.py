@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Locale = Literal["en", "tr"]
 """The language of texts for people."""
@@ -189,7 +189,7 @@ class Event(Record):
     id: str
     type: str
     timestamp: datetime
-    data: CallData | TroubleData
+    data: CallData | TroubleData = Field(union_mode="left_to_right")  # one of them fits, and to try both takes longer
 
     @property
     def call(self) -> Call | None:
