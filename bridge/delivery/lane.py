@@ -17,6 +17,7 @@ from typing import Any
 from bridge.contacts import Directories
 from bridge.delivery.pace import Pace
 from bridge.delivery.recorder import FlightRecorder
+from bridge.delivery.recording import Recording
 from bridge.delivery.verdict import Judge, is_sound
 from bridge.errors import DeliveryFailure, PermanentFailure, StoreError, TemporaryFailure
 from bridge.health import Health, Place
@@ -24,14 +25,12 @@ from bridge.hookspecs import Outcome
 from bridge.masking import mask_event
 from bridge.model import Contact, Delivery, Event
 from bridge.plugins import LoadedConnector
-from bridge.store import Claim, Concluded, Ending, Store
+from bridge.store import Claim, Ending, Store
 
 HANG_GRACE = 5.0
 """Seconds a call may run past its timeout before its thread is given up."""
 LEASE_MARGIN = 10.0
 """Seconds a lease outlasts the longest call, for recording its outcome."""
-RECORD_SECONDS = 600.0
-"""Seconds an outcome waits for a store that cannot be used."""
 MOST_ABANDONED = 16
 """Threads a connector may leave hanging before it gets no more."""
 AHEAD_SECONDS = 0.2
@@ -104,6 +103,7 @@ class Lane:
         self._directories = directories
         self._judge = Judge(self.policy, clean)
         self._on_done = on_done
+        self._recording = Recording(connector.name, store, self.learn, LEASE_MARGIN / 2, monotonic)
         self._observe = observe
         self._clock = clock
         self._monotonic = monotonic
@@ -192,6 +192,7 @@ class Lane:
 
     def stop(self) -> None:
         """Take no more; what is queued is given back, what is under way goes on (see `wait_idle`)."""
+        self._recording.stop()
         with self._changed:
             self._stopping = True
             queued = self._take_queued()
@@ -398,47 +399,13 @@ class Lane:
         for ending in endings:
             self._observe(self.name, ending.attempt.outcome if ending.attempt else ending.state, seconds)
         if len(endings) == 1 and endings[0].state == "delivered":
-            self._record_later(endings[0], run)
+            # Recorded while the next is delivered: many of them share a commit then.
+            self._recording.write_later(endings[0], lambda told: self._end_run(run, told, None))
         else:
             self._record(endings, run)  # what a failure means has to be known before the next is tried
 
-    def _record_later(self, ending: Ending, run: _Run) -> None:
-        """Record a success while the next is delivered: many of them share a commit then."""
-
-        def conclude(said: Concluded | Exception) -> None:
-            if isinstance(said, Concluded):
-                self.learn(said.health)
-                self._end_run(run, said.told, None)
-                return
-            try:
-                threading.Thread(target=self._record, args=([ending], run), daemon=True).start()
-            except RuntimeError:
-                self._log.exception("an outcome could not be recorded, the delivery will be repeated")
-                self._end_run(run, frozenset(), None)
-
-        self._store.conclude_later(ending, conclude, LEASE_MARGIN / 2)
-
     def _record(self, endings: Sequence[Ending], run: _Run | None = None) -> None:
-        # Failure policy: while the store cannot take the outcome, try again, also after the lease: it counts unless
-        # somebody else has claimed the delivery. What cannot be recorded is claimed once more and repeated: at least
-        # once.
-        give_up = self._monotonic() + RECORD_SECONDS
-        told: frozenset[Place] = frozenset()
-        while True:
-            try:
-                for concluded in self._store.conclude(endings):
-                    self.learn(concluded.health)
-                    told |= concluded.told
-                break
-            except StoreError as error:
-                if self._stopping or self._monotonic() > give_up:
-                    self._log.error("an outcome could not be recorded, the delivery will be repeated: %s", error)
-                    break
-                with self._changed:
-                    self._changed.wait(0.5)
-            except Exception:  # noqa: BLE001  # as above: the lease ends by itself
-                self._log.exception("an outcome could not be recorded, the delivery will be repeated")
-                break
+        told = self._recording.write(endings)
         retries = [ending.due_at for ending in endings if ending.state == "pending"]
         self._end_run(run, told, min(retries, default=None))
 
