@@ -111,6 +111,13 @@ def author(tmp_path: Path, environment: Path) -> Author:
     return Author(tmp_path, environment)
 
 
+def test_a_type_checker_finds_the_bridge_also_where_it_is_installed_editable() -> None:
+    """It looks into the folders of the path, and knows nothing of the import hooks of editable installs."""
+    paths = [sys.executable, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
+    said = subprocess.run(paths, capture_output=True, text=True, check=True).stdout
+    assert str(Path(bridge.__file__).parents[1]) in said.splitlines()
+
+
 # --- the ways -----------------------------------------------------------------------------------------------------
 
 
