@@ -72,6 +72,7 @@ class Bridge:
             lambda event: router.owed(event),
             leasing=leasing(token, lanes),
             clock=clock,
+            timezone=next(iter(settings.sources.values())).timezone,
         )
         self.feeds = Feeds(self.store, clock, is_told=True)
         directories = Directories(())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -41,6 +43,11 @@ def test_a_connector_that_pauses_is_told_of_in_the_public_form(told: dict[str, A
         },
     }
     assert "401" in reason
+
+
+def test_a_trouble_is_timed_like_the_calls_by_the_clock_of_the_pbx(told: dict[str, Any]) -> None:
+    at = datetime.fromisoformat(told["refused"]["timestamp"])
+    assert at.utcoffset() == at.astimezone(ZoneInfo("Europe/Istanbul")).utcoffset()
 
 
 def test_dead_deliveries_are_told_of_with_their_count(told: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from typing import Any, cast
 
 from sqlalchemy import Connection, update
@@ -46,8 +47,8 @@ GIVE_WAY_SECONDS = 0.1
 class Store:
     """Everything the serving process asks of the store. All methods may be called from any thread.
 
-    `route` says whom an event is owed to, `leasing` what this process can deliver at once. Every method raises
-    StoreError where the store cannot be used now.
+    `route` says whom an event is owed to, `leasing` what this process can deliver at once, `timezone` by whose clock
+    troubles are stamped. Every method raises StoreError where the store cannot be used now.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class Store:
         *,
         leasing: Leasing | None = None,
         clock: Callable[[], float] = time.time,
+        timezone: tzinfo = UTC,
     ) -> None:
         self._database = database
         self._writer = Writer(database)
         self._arrivals = Arrivals(interpreter, route, leasing, clock)
-        self._outcomes = Outcomes(route)
+        self._outcomes = Outcomes(route, timezone)
         self._clock = clock
         self._watch: Watch | None = None
 

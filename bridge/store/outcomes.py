@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -36,10 +36,11 @@ class Concluded:
 
 
 class Outcomes:
-    """The work of concluding attempts, for the store's writer."""
+    """The work of concluding attempts, for the store's writer. Troubles are stamped in `timezone`."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, timezone: tzinfo) -> None:
         self._route = route
+        self._timezone = timezone
 
     def conclude(self, connection: Connection, endings: Sequence[Ending]) -> list[Concluded]:
         """Write how deliveries ended and what that means for their targets.
@@ -69,7 +70,7 @@ class Outcomes:
 
     def emit(self, connection: Connection, troubles: Sequence[tuple[str, Trouble, float]]) -> list[frozenset[Place]]:
         """Keep troubles as events, owed to whoever asks for them: (event type, trouble, now)."""
-        events = [_trouble_event(*trouble) for trouble in troubles]
+        events = [_trouble_event(*trouble, self._timezone) for trouble in troubles]
         insert_rows(connection, schema.events, [event_row(event, None) for event in events])
         owed = [Owed(event, None, 0, connector, target) for event in events for connector, target in self._route(event)]
         owe(connection, owed, set(), None, troubles[0][2])
@@ -157,8 +158,8 @@ def change_health(connection: Connection, changes: Sequence[tuple[str, Callable[
     return [None] * len(changes)
 
 
-def _trouble_event(event_type: str, trouble: Trouble, now: float) -> Event:
-    at = datetime.fromtimestamp(now, UTC)
+def _trouble_event(event_type: str, trouble: Trouble, now: float, timezone: tzinfo) -> Event:
+    at = datetime.fromtimestamp(now, timezone)
     return Event(
         id=new_id("evt", now), type=event_type, timestamp=at, data=TroubleData(received_at=at, trouble=trouble)
     )
