@@ -93,7 +93,7 @@ def arrange(header: Sequence[object], columns: Sequence[str], locale: Locale, wh
 
     A heading is known in both languages and by the column's name in the config. Raises `Misconfigured` where none is.
     """
-    read = [str(heading or "").strip().casefold() for heading in header]
+    read = [_folded(str(heading or "")) for heading in header]
     while read and not read[-1]:
         read.pop()
     places = {name: read.index(heading) for name in columns for heading in _headings(name) if heading in read}
@@ -107,4 +107,9 @@ def arrange(header: Sequence[object], columns: Sequence[str], locale: Locale, wh
 
 
 def _headings(name: str) -> list[str]:
-    return [text.casefold() for text in (name, CATALOGUE[name].en, CATALOGUE[name].tr)]
+    return [_folded(text) for text in (name, CATALOGUE[name].en, CATALOGUE[name].tr)]
+
+
+def _folded(heading: str) -> str:
+    """Without capitals, whichever language wrote them: I is the capital of i or of ı, and İ of i."""
+    return heading.strip().replace("İ", "i").replace("ı", "i").casefold()

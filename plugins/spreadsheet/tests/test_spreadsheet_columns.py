@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from callbridge_spreadsheet.columns import CATALOGUE, DEFAULT, Value, identifying, row, with_id
+from callbridge_spreadsheet.layout import arrange
 
 from bridge import CallData, Contact, Delivery, Locale, Number
 
@@ -123,3 +124,10 @@ def test_no_two_columns_have_the_same_heading() -> None:
     for locale in ("en", "tr"):
         headings = [column.heading(locale).casefold() for column in CATALOGUE.values()]
         assert len({*headings}) == len(headings)
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"), [("TARİH", "date"), ("ÇAĞRI NO", "call_id"), ("DIRECTION", "direction"), (" date ", "date")]
+)
+def test_a_heading_is_known_in_the_capitals_of_both_languages(heading: str, column: str) -> None:
+    assert arrange([heading], [column], "tr", "calls.csv").missing == ()
