@@ -29,6 +29,10 @@ EVERY: dict[Target, str | None] = {"csv": None, "xlsx": "30s", "google": "5s"}
 answers 60 requests a minute."""
 
 
+SHEET_NAME = re.compile(r"(?!')[^][:*?/\\\x00-\x1f]{1,31}(?<!')")
+"""What Excel takes as the name of a sheet."""
+
+
 def _check_column(name: str) -> str:
     if name not in CATALOGUE:
         near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
@@ -122,6 +126,8 @@ class SpreadsheetSettings(BaseModel):
                 raise _fault(key, 'target = "google" needs `spreadsheet` and `credentials`')
         if self.target == "xlsx" and not self.file.casefold().endswith(".xlsx"):
             raise _fault("path", 'a workbook\'s name ends with ".xlsx"')
+        if self.target == "xlsx" and self.worksheet is not None and not SHEET_NAME.fullmatch(self.worksheet):
+            raise _fault("worksheet", "a sheet's name has up to 31 characters, none of []:*?/\\, and no ' at an end")
         return self
 
 
