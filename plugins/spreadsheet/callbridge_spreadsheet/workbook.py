@@ -105,10 +105,10 @@ class Workbook:
             raise Misconfigured(f"{path} is no workbook that can be read: move it away, or mend `path`") from error
         if self._worksheet is None:
             sheet = book.worksheets[0]
-        elif self._worksheet in book.sheetnames:
-            sheet = book[self._worksheet]
         else:
-            sheet = book.create_sheet(self._worksheet)
+            # Excel allows no two names that differ in capitals alone.
+            named = [name for name in book.sheetnames if name.casefold() == self._worksheet.casefold()]
+            sheet = book[named[0]] if named else book.create_sheet(self._worksheet)
         if not isinstance(sheet, Worksheet):
             raise Misconfigured(f'"{sheet.title}" in {path} is a chart: name another `worksheet`')
         return book, sheet

@@ -149,6 +149,14 @@ def test_the_named_worksheet_is_written_and_made_if_need_be(connect: Connect, en
     assert sheet(path, "Log").auto_filter.ref == "A1:P2"
 
 
+def test_a_worksheet_is_the_same_one_in_capitals_as_in_excel(connect: Connect, ended: Ended, path: Path) -> None:
+    connect(target="xlsx", path=str(path), worksheet="LOG").add(ended("c-1"))
+    connect(target="xlsx", path=str(path), worksheet="Log").add(ended("c-1"), ended("c-2"))
+
+    assert openpyxl.load_workbook(path).sheetnames == ["LOG"]
+    assert [row[-1] for row in values(path)] == ["Call id", "c-1", "c-2"]
+
+
 def test_a_call_is_written_into_the_workbook_of_its_month(connect: Connect, ended: Ended, tmp_path: Path) -> None:
     connect(target="xlsx", path=str(tmp_path / "calls-{year}-{month}.xlsx")).add(ended("c-1"))
 
