@@ -172,10 +172,12 @@ def _rows(sheet: Worksheet, width: int) -> Iterator[tuple[int, Sequence[object]]
 
 
 def _stretch(sheet: Worksheet, before: int, last: int) -> None:
-    """Let the filter and the tables that ended with the last row take in the new ones."""
-    for filtered in (sheet.auto_filter, *sheet.tables.values()):
+    """Let the filter and the tables that ended with the last row take in the new ones; a table whose last row is one of
+    totals stays."""
+    tables = [table for table in sheet.tables.values() if not table.totalsRowCount]
+    for filtered in (sheet.auto_filter, *tables):
         filtered.ref = _longer(filtered.ref, before, last)
-    for table in sheet.tables.values():
+    for table in tables:
         if table.autoFilter is not None:
             table.autoFilter.ref = _longer(table.autoFilter.ref, before, last)
 

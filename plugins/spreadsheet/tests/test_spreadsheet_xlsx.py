@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 from openpyxl.drawing.image import Image
 from openpyxl.styles import Font
+from openpyxl.worksheet.filters import AutoFilter
 from openpyxl.worksheet.table import Table
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -138,6 +139,23 @@ def test_a_table_that_ended_with_the_last_call_takes_in_the_new_ones(log: Any, e
     log.add(ended("c-2"), ended("c-3"))
 
     assert sheet(path).tables["Log"].ref == "A1:E4"
+
+
+def test_a_table_with_a_row_of_totals_stays_as_it_is(log: Any, ended: Ended, path: Path) -> None:
+    log.add(ended("c-1"))
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].auto_filter.ref = None
+    book.worksheets[0].append(["Total", None, None, None, None])
+    book.worksheets[0].add_table(
+        Table(displayName="Log", ref="A1:E3", totalsRowCount=1, autoFilter=AutoFilter("A1:E2"))
+    )
+    book.save(path)
+    log.add(ended("c-2"))
+
+    table = sheet(path).tables["Log"]
+    assert (table.ref, table.autoFilter.ref) == ("A1:E3", "A1:E2")
+    assert [row[0] for row in values(path)][2] == "Total"
+    assert values(path)[3][4] == "c-2"
 
 
 def test_the_named_worksheet_is_written_and_made_if_need_be(connect: Connect, ended: Ended, path: Path) -> None:
