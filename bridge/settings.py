@@ -32,7 +32,6 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from bridge.durations import Duration, PositiveDuration, Rate, parse_duration, parse_rate
@@ -357,10 +356,10 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     faults: list[Fault] = []
     texts = {**_secret_files(environ, faults), **environment_texts(environ)}
     path = config_file(path, environ)
-    file = _file(path if path is not None or texts else DEFAULT_FILE, faults)
+    tables = _tables(path if path is not None or texts else DEFAULT_FILE, faults)
     if faults:
         raise SettingsError(faults)
-    layers = (InitSettingsSource(Settings, nested(texts, file.toml_data)), file)
+    layers = (InitSettingsSource(Settings, nested(texts, tables)), InitSettingsSource(Settings, tables))
 
     class Layered(Settings):
         @classmethod
@@ -377,19 +376,19 @@ def config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
 
 
-def _file(path: Path | None, faults: list[Fault]) -> TomlConfigSettingsSource:
+def _tables(path: Path | None, faults: list[Fault]) -> dict[str, Any]:
     try:
         if path is not None and not path.is_file():
             faults.append(Fault("", f"{path}: there is no such file (`callbridge init` writes one)"))
-        else:
-            return TomlConfigSettingsSource(Settings, path)
+        elif path is not None:
+            return tomllib.loads(path.read_text("utf-8-sig"))  # editors of Windows begin a file with a mark
     except OSError as error:
         faults.append(Fault("", f"{path}: cannot be read: {error.strerror}"))
     except UnicodeDecodeError:
         faults.append(Fault("", f"{path}: is no UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
         faults.append(Fault("", f"{path}: is no TOML: {error}"))
-    return TomlConfigSettingsSource(Settings, None)
+    return {}
 
 
 def _secret_files(environ: Mapping[str, str], faults: list[Fault]) -> Texts:

@@ -97,6 +97,11 @@ def test_without_file_and_environment_the_way_to_get_a_file_is_shown(
     assert "config/bridge.toml" in faults(None)[""]
 
 
+def test_a_file_may_begin_with_the_mark_that_editors_of_windows_put_there(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_text('locale = "tr"\n', "utf-8-sig")
+    assert load_settings(tmp_path / "marked.toml", {}).locale == "tr"
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'locale = "\xfc"')
     (tmp_path / "broken.toml").write_text('locale = "tr"\nport = = 1', "utf-8")
