@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -87,8 +86,7 @@ def retry_after(folder: Path) -> Verdict:
         eventually(lambda: refused == asked.keys(), "the refusals")
         soon = asked.keys() - {"absurd", "far"}
         eventually(lambda: all(_states(scene)[name] == "delivered" for name in soon), "the second tries")
-        with closing(sqlite3.connect(scene.bridge.database)) as connection:
-            waits = connection.execute("SELECT connector, due_at FROM deliveries WHERE state = 'pending'").fetchall()
+        waits = scene.books.rows("SELECT connector, due_at FROM deliveries WHERE state = 'pending'")
         assert {name for name, _ in waits} <= {"absurd", "far"}
         assert all(due_at < time.time() + HOUR + 60 for _, due_at in waits), waits
         return scene.judge("Retry-After as seconds, a date, in the past, negative, nonsense, absurd")
@@ -136,5 +134,4 @@ def _connector(name: str, url: str, schedule: str = "[]") -> str:
 
 def _states(scene: Stage) -> dict[str, str]:
     """The state of the last delivery of each connector."""
-    with closing(sqlite3.connect(f"file:{scene.bridge.database}?mode=ro", uri=True)) as connection:
-        return dict(connection.execute("SELECT connector, state FROM deliveries ORDER BY rowid"))
+    return dict(scene.books.rows("SELECT connector, state FROM deliveries ORDER BY id"))

@@ -10,15 +10,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 
 from bridge import ENDINGS
+from tests.faults.books import Books
 from tests.faults.load import Post
 from tests.faults.sink import Taken
 
@@ -55,24 +53,23 @@ class Stored:
     recorded_twice: Sequence[str] = ()
 
 
-def read_store(file: Path) -> Stored:
-    """What stands in an SQLite store."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-        events = {}
-        endings: dict[str, int] = defaultdict(int)
-        for event_id, event_type, payload in connection.execute("SELECT id, type, payload FROM events"):
-            raw = json.loads(payload)["data"].get("raw") or {}
-            events[event_id] = (raw.get("call_uuid", ""), raw.get("event_type", ""))
-            if event_type in ENDINGS:
-                endings[raw.get("call_uuid", "")] += 1
-        states = {
-            (*events[event_id], connector): state
-            for event_id, connector, state in connection.execute("SELECT event_id, connector, state FROM deliveries")
-        }
-        twice = connection.execute(
-            "SELECT delivery_id FROM attempts WHERE outcome = 'delivered' GROUP BY delivery_id HAVING count(*) > 1"
-        )
-        return Stored(states, endings, [row[0] for row in twice])
+def read_store(books: Books) -> Stored:
+    """What stands in a store."""
+    events = {}
+    endings: dict[str, int] = defaultdict(int)
+    for event_id, event_type, payload in books.rows("SELECT id, type, payload FROM events"):
+        raw = json.loads(payload)["data"].get("raw") or {}
+        events[event_id] = (raw.get("call_uuid", ""), raw.get("event_type", ""))
+        if event_type in ENDINGS:
+            endings[raw.get("call_uuid", "")] += 1
+    states = {
+        (*events[event_id], connector): state
+        for event_id, connector, state in books.rows("SELECT event_id, connector, state FROM deliveries")
+    }
+    twice = books.rows(
+        "SELECT delivery_id FROM attempts WHERE outcome = 'delivered' GROUP BY delivery_id HAVING count(*) > 1"
+    )
+    return Stored(states, endings, [delivery for (delivery,) in twice])
 
 
 def judge(

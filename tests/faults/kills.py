@@ -27,10 +27,11 @@ LONGEST = 2.0
 """Seconds after which it is killed at a random moment, the start included."""
 
 
-def kill(folder: Path, boundaries: Sequence[str], seed: int) -> Verdict:
-    """Kill it at each of these, one after the other, each time when it comes there for the first to the 20th time."""
+def kill(folder: Path, boundaries: Sequence[str], seed: int, store: str | None = None) -> Verdict:
+    """Kill it at each of these, one after the other, each time when it comes there for the first to the 20th time.
+    `store`: see `Stage`."""
     chance = random.Random(seed)
-    with stage(folder) as scene:
+    with stage(folder, store=store) as scene:
         behaviours = {"while retrying": refusing_first(503), "while replaying": refusing_first(400, _is_missed)}
         scene.load.start()
         for boundary in boundaries:

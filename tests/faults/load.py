@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 FORM = {
     "domain_id": "101",
@@ -47,17 +49,19 @@ def forms_of(call: str, *, missed: bool) -> list[dict[str, str]]:
 class Load:
     """`callers` at the same time, each of which waits `pause` seconds after every post.
 
-    As the PBX does, they post nothing twice: what is refused is gone, and the call goes on.
+    As the PBX does, they post nothing twice: what is refused is gone, and the call goes on. With several `urls` they
+    post as through a proxy: each post goes to the next one, and on to another where nobody listens.
     """
 
-    def __init__(self, url: str, callers: int = 2, pause: float = 0.01, *, name: str = "call") -> None:
+    def __init__(self, urls: Sequence[str], callers: int = 2, pause: float = 0.01, *, name: str = "call") -> None:
         self.accepted: list[Post] = []
         self.answers: Counter[int] = Counter()
         self.seconds: list[float] = []
-        self._url = url
+        self._urls = urls
         self._pause = pause
         self._name = name
         self._numbers = itertools.count()
+        self._turns = itertools.count()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
@@ -100,7 +104,18 @@ class Load:
             self._over.wait(self._pause if status == 200 else 0.05)
 
     def _post(self, session: requests.Session, form: dict[str, str]) -> int:
-        try:
-            return session.post(self._url, data=form, timeout=30).status_code
-        except requests.RequestException:
-            return NO_ANSWER
+        turn = next(self._turns)
+        for number in range(len(self._urls)):
+            try:
+                return session.post(self._urls[(turn + number) % len(self._urls)], data=form, timeout=30).status_code
+            except requests.ConnectionError as error:
+                if not _is_refused(error):
+                    break
+            except requests.RequestException:
+                break
+        return NO_ANSWER
+
+
+def _is_refused(error: requests.ConnectionError) -> bool:
+    """Whether nothing was sent, as nobody listens."""
+    return bool(error.args) and isinstance(getattr(error.args[0], "reason", None), NewConnectionError)

@@ -20,9 +20,11 @@ from tests.faults.stage import Stage, stage
 Cause = Callable[[Stage], AbstractContextManager[object]]
 
 
-def outage(folder: Path, fault: str, cause: Cause, reason: str, *, seconds: float = 0.0) -> Verdict:
-    """Let the cause last until it shows, and for so many seconds."""
-    with stage(folder) as scene:
+def outage(
+    folder: Path, fault: str, cause: Cause, reason: str, *, seconds: float = 0.0, store: str | None = None
+) -> Verdict:
+    """Let the cause last until it shows, and for so many seconds. `store`: see `Stage`."""
+    with stage(folder, store=store) as scene:
         if cause is read_only:
             scene.bridge.aim("read-only while there is a file of that name")
         scene.bridge.start()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bridge.testing import eventually
@@ -53,9 +52,6 @@ SOURCE = """
 """
 
 
-FAULTS = {"exits": "exits the process", "eats": "eats its memory"}
-
-
 FAULTS = {"exits": "a plugin that exits the process", "eats": "a plugin that eats the memory"}
 
 
@@ -86,7 +82,7 @@ def kill_process(folder: Path, mood: str, calls: int) -> Verdict:
         scene.bridge.start()
         scene.load.play(calls)
         scene.load.start()
-        bad = Load(f"{scene.bridge.url}/event", name="bad")
+        bad = Load([f"{scene.bridge.url}/event"], name="bad")
         bad.play(1)
         deadline = time.monotonic() + 60
         while not (dead := _dead(scene)):
@@ -106,8 +102,7 @@ def kill_process(folder: Path, mood: str, calls: int) -> Verdict:
 
 def _dead(scene: Stage) -> list[tuple[str, str]]:
     """The dead deliveries: connector and call."""
-    with closing(sqlite3.connect(f"file:{scene.bridge.database}?mode=ro", uri=True)) as connection:
-        return connection.execute("SELECT connector, call_id FROM deliveries WHERE state = 'dead'").fetchall()
+    return scene.books.rows("SELECT connector, call_id FROM deliveries WHERE state = 'dead'")
 
 
 def _stage(folder: Path, *moods: str) -> AbstractContextManager[Stage]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import backlog, clients, destinations, inputs, kills, outages, plugins, stopped
+from tests.faults import backlog, clients, destinations, inputs, kills, machines, outages, plugins, postgresql, stopped
 from tests.faults.judge import Verdict
 
 OUTAGE_SECONDS = 30.0
@@ -36,6 +36,9 @@ def plays(count: int, fuzzing: int) -> Iterator[tuple[str, Play]]:
     yield "disk full", outages.fill_disk
     yield "damaged at the start", outages.refused_at_start
     yield "worker stopped", stopped.stop_past_lease
+    yield "SQLite: machines killed", partial(machines.kill_some, store=None, count=2, killed=1, added=0)
+    yield "SQLite: machines restarted", partial(machines.restart_in_turn, store=None, count=3, rounds=2)
+    yield from postgresql.plays(each=-(-each // 2), seconds=OUTAGE_SECONDS)
     yield "destinations misbehave", partial(destinations.misbehave, calls=5)
     yield "retry-after", destinations.retry_after
     yield "black hole", partial(destinations.black_hole, seconds=15.0)

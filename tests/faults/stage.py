@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from bridge.cli import main
 from bridge.testing import BridgeProcess, eventually
+from tests.faults.books import Books
 from tests.faults.judge import Verdict, judge, read_store
 from tests.faults.load import Load
 from tests.faults.sink import Sink
@@ -68,12 +68,19 @@ class Victim(BridgeProcess):
 
 
 class Stage:
-    """One fault is played on it. `disruptions` are the moments across which an answer may be lost."""
+    """One fault is played on it. `disruptions` are the moments across which an answer may be lost.
 
-    def __init__(self, folder: Path, config: str, environ: Mapping[str, str] | None = None) -> None:
+    `store` is the URL of another store than an SQLite file of the bridge's own.
+    """
+
+    def __init__(
+        self, folder: Path, config: str, environ: Mapping[str, str] | None = None, store: str | None = None
+    ) -> None:
         self.sink = Sink()
-        self.bridge = Victim(folder, config.replace("SINK", self.sink.url), environ=environ)
-        self.load = Load(f"{self.bridge.url}/event")
+        self.bridge = Victim(folder, config.replace("SINK", self.sink.url), environ=environ, store=store)
+        self.store = store or f"sqlite:///{self.bridge.database}"
+        self.books = Books(self.store)
+        self.load = Load([f"{self.bridge.url}/event"])
         self.disruptions: list[float] = []
 
     def disrupt(self) -> None:
@@ -102,13 +109,12 @@ class Stage:
 
     def waiting(self) -> int:
         """How many deliveries wait."""
-        with closing(sqlite3.connect(f"file:{self.bridge.database}?mode=ro", uri=True)) as connection:
-            count: int = connection.execute("SELECT count(*) FROM deliveries WHERE state = 'pending'").fetchone()[0]
-            return count
+        ((count,),) = self.books.rows("SELECT count(*) FROM deliveries WHERE state = 'pending'")
+        return int(count)
 
     def judge(self, fault: str, *, paused: Collection[str] = (), note: str = "") -> Verdict:
         """The verdict on what has happened here."""
-        stored = read_store(self.bridge.database)
+        stored = read_store(self.books)
         taken = list(self.sink.taken)
         return judge(fault, self.load.accepted, taken, stored, self.disruptions, paused=paused, note=note)
 
@@ -120,10 +126,12 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, config: str = CONFIG, *, environ: Mapping[str, str] | None = None) -> Iterator[Stage]:
+def stage(
+    folder: Path, config: str = CONFIG, *, environ: Mapping[str, str] | None = None, store: str | None = None
+) -> Iterator[Stage]:
     """A stage that is cleared at the end. The bridge is not started yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    one = Stage(folder, config, environ)
+    one = Stage(folder, config, environ, store)
     try:
         yield one
     finally:

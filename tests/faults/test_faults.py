@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Desk
-from tests.faults import kills, outages, plugins, stopped
+from tests.faults import kills, machines, outages, plugins, postgresql, stopped
 from tests.faults.inputs import CONTENT_TYPES, check_post
 from tests.faults.judge import Verdict
+from tests.plugins_for_tests.cluster import Cluster
 
 
 def assert_holds(verdict: Verdict) -> None:
@@ -33,6 +34,20 @@ def assert_holds(verdict: Verdict) -> None:
 )
 def test_whenever_the_bridge_is_killed_nothing_is_lost(tmp_path: Path, boundaries: tuple[str, ...]) -> None:
     assert_holds(kills.kill(tmp_path, boundaries, seed=1))
+
+
+def test_nothing_is_lost_on_postgresql_either_when_the_bridge_or_the_server_dies(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    boundaries = ("before the commit", "after the claim", "before the record")
+    assert_holds(kills.kill(tmp_path / "bridge", boundaries, seed=2, store=cluster.new_database()))
+    assert_holds(postgresql.crash(tmp_path / "server", cluster, times=2))
+
+
+def test_nobody_notices_when_bridges_are_restarted_one_after_the_other(cluster: Cluster, tmp_path: Path) -> None:
+    verdict = machines.restart_in_turn(tmp_path, cluster.new_database(), count=2, rounds=1)
+    assert_holds(verdict)
+    assert not verdict.repeated
 
 
 def test_a_store_that_cannot_be_used_is_told_and_all_is_well_again_by_itself(tmp_path: Path) -> None:

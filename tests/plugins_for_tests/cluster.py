@@ -108,21 +108,25 @@ class Cluster:
             )
         eventually(self._answers, "the start of PostgreSQL")
 
-    def stop(self) -> None:
-        """Stop it at once; whoever is connected is cut off."""
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """Stop it at once; whoever is connected is cut off. With SIGQUIT it ends as if it crashed."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGINT)  # a "fast" shutdown
+            self._server.send_signal(how)
             self._server.wait(30)
             self._server = None
 
     def execute(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement by itself, outside of a transaction."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def connect(self, database: str = "postgres") -> Any:
+        """A connection of psycopg's that commits by itself."""
         import psycopg
 
         address = {"host": "127.0.0.1", "port": self.port, "user": "bridge", "password": PASSWORD}
-        with psycopg.connect(**address, dbname=database, autocommit=True) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        return psycopg.connect(**address, dbname=database, autocommit=True)
 
     def _create(self, template: str) -> str:
         name = f"db{next(self._numbers)}"
