@@ -299,6 +299,7 @@ class HttpClient:
         sent.update(headers or {})
         seconds = self._timeout if timeout is None else min(timeout, self._timeout)
         request = _prepared(method, url, sent, body)
+        url = request.url or ""  # as it will be dialled: there are texts that not everybody reads as the same URL
         token = current.set(Exchange(time.monotonic() + seconds, self.dialled(url)))
         try:
             return self._answer(request, limit)

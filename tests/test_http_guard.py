@@ -160,7 +160,9 @@ def test_the_proxy_is_asked_for_a_tunnel_to_https(sink: RecordingSink) -> None:
     assert asked[0].startswith(b"CONNECT crm.example:443 HTTP/1.")
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "127.0.0.1", "169.254.169.254\\@crm.example"]
+)
 def test_the_proxy_is_not_sent_to_an_address_that_may_not_be_reached(sink: RecordingSink, host: str) -> None:
     with HttpClient(timeout=5, destinations=DENIED, proxy=sink.url) as client:
         assert "may not reach" in refused(client, f"http://{host}/")
