@@ -32,6 +32,11 @@ SECRETS = [
     "dav password 11",
     "dav-url-password-12",
     "proxy-password-13",
+    "apprise-password-14",
+    "apprise-path-token-15",
+    "rest-header-16",
+    "rest-named-secret-17",
+    "rest-directory-18",
 ]
 
 CONFIG = """
@@ -79,6 +84,25 @@ every = "1s"
 spreadsheet = "1aBcD"
 credentials = "{key}"
 api_url = "{url}/sheets"
+[connectors.chats]
+kind = "apprise"
+on = ["*"]
+urls = ["{apprise}/apprise/apprise-path-token-15"]
+retry = {{schedule = []}}
+[connectors.log]
+kind = "rest"
+on = ["*"]
+url = "{url}/log/{{named}}"
+headers = {{X-Key = "rest-header-16"}}
+secrets = {{named = "rest-named-secret-17"}}
+body = {{said = "{{{{ named }}}} {{{{ event_type }}}}"}}
+retry = {{schedule = []}}
+[directories.api]
+kind = "rest"
+url = "{url}/api?phone={{e164}}&key=rest-directory-18"
+headers = {{X-Key = "rest-header-16"}}
+items = "results"
+fields = {{name = "name", phone = ["phone"]}}
 [directories.dav]
 kind = "contacts"
 carddav = "{url}/dav"
@@ -114,6 +138,7 @@ def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Bri
         config = CONFIG.format(
             url=sink.url,
             login=sink.url.replace("://", "://office:crm-password-88@"),
+            apprise=sink.url.replace("http://", "json://office:apprise-password-14@"),
             dav_login=sink.url.replace("://", "://ayse:dav-url-password-12@"),
             tokens=json.dumps(TOKENS, ensure_ascii=False),
             signing=SIGNING,
@@ -147,7 +172,7 @@ def test_nothing_that_the_bridge_writes_holds_a_secret(bridge: tuple[BridgeProce
     eventually(
         lambda: len({arrival.path.partition("?")[0] for arrival in list(sink.arrivals)}) >= 5, "all destinations"
     )
-    kinds = {"crm", "slack_hook", "slack_api", "nobody", "metadata", "sheet"}
+    kinds = {"crm", "slack_hook", "slack_api", "nobody", "metadata", "sheet", "chats", "log"}
     eventually(lambda: {row["connector"] for row in office.rows("attempts")} >= kinds, "a try of each connector")
     for words in COMMANDS:
         done = CliRunner().invoke(main, [*words, "--config", str(office.config)])
