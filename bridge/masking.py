@@ -15,7 +15,7 @@ another, and nobody can be called."""
 
 _NUMBER = re.compile(r"\+?[0-9 ().\-/]{7,}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_IN_TEXT = re.compile(r"(?<![\w.:+\-])(?:(?:\+|0)(?:[ ()\-/]{0,2}[0-9]){9,14}|[0-9]{10,15})(?![\w])")
+_IN_TEXT = re.compile(r"(?<![\w.+\-])(?:(?:\+|%2B|0)(?:[ \u00a0()\-/]{0,2}[0-9]){9,14}|[0-9]{10,15})(?![\w])")
 
 
 def mask(number: str) -> str:
@@ -96,4 +96,4 @@ class _Masked:
             return mask(text)
         for form in self._forms:
             text = form.sub(lambda found: mask(found[0]), text)
-        return text
+        return mask_text(text)

@@ -42,6 +42,9 @@ def test_the_five_digits_before_the_last_two_are_hidden(number: str, shown: str)
         ("call of 05321234567 failed", "call of 0532*****67 failed"),
         ("+90 532 123 45 67, then (0212) 320 50 62.", "+90 532 *** ** 67, then (0212) *** ** 62."),
         ("905321234567", "90532*****67"),
+        ("tel:+905321234567, Numara:05321234567.", "tel:+90532*****67, Numara:0532*****67."),
+        ("/event?caller=%2B905321234567", "/event?caller=%2B90532*****67"),
+        ("0532\u00a0123\u00a045\u00a067'yi aradı", "0532\u00a0***\u00a0**\u00a067'yi aradı"),
         (
             "2026-11-24 08:18:17,123 WARNING took 0.123456789012 s",
             "2026-11-24 08:18:17,123 WARNING took 0.123456789012 s",
@@ -69,7 +72,7 @@ def event(**call: Any) -> Event:
         "date": "2016-01-01",
         "forwarded_to": "05339876543",
     }
-    contact = Contact(name="Ayşe", note="ask for 532 123 45 67", id="7")
+    contact = Contact(name="Ayşe", note="ask for 532 123 45 67, cep 0533 987 65 43", id="7")
     return sample.model_copy(update={"data": sample.data.model_copy(update={"raw": raw, "contact": contact})})
 
 
@@ -82,7 +85,7 @@ def test_a_masked_event_holds_no_whole_number_anywhere() -> None:
     assert masked.call is not None
     assert masked.call.caller == Number(raw="90532*****67", e164=None, display="0532 *** ** 67", kind="external")
     assert masked.call.rang == ("1001", "0533*****43")
-    assert masked.data.contact == Contact(name="Ayşe", note="ask for 532 *** ** 67", id="7")
+    assert masked.data.contact == Contact(name="Ayşe", note="ask for 532 *** ** 67, cep 0533 *** ** 43", id="7")
     assert masked.data.raw == {  # type: ignore[union-attr]  # of a call
         "caller_id_number": "90532*****67",
         "caller_id_name": "Ayşe (0532 *** ** 67)",
