@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -56,30 +57,31 @@ class Monitoring:
         return not client.hidden and client.is_within(self._settings.server.monitor_from)
 
     def _readyz(self) -> tuple[Response, int]:
-        reasons = self._reasons()
+        late = self._why_late()
+        # What made the last transaction fail says more than that this one is late.
+        reasons = [reason for reason in (self._store.trouble or late, self._dispatcher.trouble()) if reason]
         status = {"status": "unready" if reasons else "ready"}
         code = 503 if reasons else 200
         if not self._may_see():
             return jsonify(status), code
-        return jsonify(status | {"reasons": reasons} | self._details()), code
+        return jsonify(status | {"reasons": reasons} | self._details(asks_store=late is None)), code
 
-    def _reasons(self) -> list[str]:
-        """Why the bridge cannot do its work; empty where it can."""
-        late = None
+    def _why_late(self) -> str | None:
+        """Why the store does not take the heartbeat; None where it does."""
         try:
             self._store.beat(WRITE_TIMEOUT)
         except StoreError as error:
-            late = str(error)
-        # What made the last transaction fail says more than that this one is late.
-        return [reason for reason in (self._store.trouble or late, self._dispatcher.trouble()) if reason]
+            return str(error)
+        return None
 
-    def _details(self) -> dict[str, Any]:
-        try:
-            with self._store.reading() as connection:
-                sources = queries.sources(connection)
-            healths = self._store.healths()
-        except StoreError:
-            sources, healths = {}, {}
+    def _details(self, *, asks_store: bool) -> dict[str, Any]:
+        sources, healths = {}, {}
+        # Failure policy: a server that has fallen silent answers no question either, and a monitor does not wait.
+        with suppress(StoreError):
+            if asks_store:
+                with self._store.reading() as connection:
+                    sources = queries.sources(connection)
+                healths = self._store.healths()
         now = self._clock()
         warnings = contradiction_warnings(sources)
         if self._settings.intake.open and not self._settings.intake.tokens:

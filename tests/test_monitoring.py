@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,16 @@ def test_troubles_are_named_and_the_bridge_is_ready_all_the_same(troubled: Offic
     assert list(ready["open"]) == ["down"]
     assert "503" in ready["open"]["down"]
     assert ready["failed_directories"] == {"contacts": NO_PLUGIN}
+
+
+def test_a_store_that_takes_no_heartbeat_is_told_and_asked_nothing_more(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, asked = open_desk(), []
+    monkeypatch.setattr(desk.bridge.store, "beat", Mock(side_effect=StoreError("it is silent")))
+    monkeypatch.setattr(desk.bridge.store, "reading", lambda: asked.append("reading"))
+    ready = desk.client.get("/readyz")
+    assert (ready.status_code, ready.json["reasons"], asked) == (503, ["it is silent"], [])
 
 
 def test_the_last_event_of_each_source_is_told(troubled: Office) -> None:
