@@ -29,7 +29,7 @@ from bridge.store.schema import metadata
 from bridge.store.writer import Writer
 from bridge.testing import BridgeProcess, eventually, free_port, recording_sink, running_bridge
 from tests.conftest import CALL, MISSED, Office
-from tests.plugins_for_tests.cluster import PASSWORD, SPELLED, Cluster
+from tests.plugins_for_tests.cluster import PASSWORD, SPELLED, Cluster, Tenant
 from tests.plugins_for_tests.install import install
 
 
@@ -120,24 +120,6 @@ def test_a_wrong_password_is_said_without_showing_it(cluster: Cluster) -> None:
 def tenant(cluster: Cluster) -> Tenant:
     """A user who owns one database and nothing else."""
     return Tenant(cluster)
-
-
-class Tenant:
-    """A user of the cluster, and how it takes his database away from him."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self.url = cluster.new_database(empty=True)
-        self.database = self.url.rpartition("/")[2]
-        self.name = f"owner_of_{self.database}"
-        cluster.execute(f"CREATE USER {self.name} PASSWORD '{PASSWORD}'")
-        cluster.execute(f"ALTER DATABASE {self.database} OWNER TO {self.name}")
-        self.url = self.url.replace("//bridge:", f"//{self.name}:")
-
-    def may_connect(self, number: int) -> None:
-        """So many connections from now on; those there are end."""
-        self._cluster.execute(f"ALTER USER {self.name} CONNECTION LIMIT {number}")
-        self._cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.name}'")
 
 
 def test_a_database_that_cannot_keep_every_name_is_refused(cluster: Cluster) -> None:

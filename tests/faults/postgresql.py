@@ -11,47 +11,51 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-from psycopg import OperationalError
 
 from bridge.testing import eventually
 from tests.bench.processes import family
 from tests.faults import kills, machines, outages, stopped
 from tests.faults.judge import Verdict
-from tests.faults.stage import Stage, stage
-from tests.plugins_for_tests.cluster import Cluster, find_binaries, running_cluster
+from tests.faults.stage import stage
+from tests.plugins_for_tests.cluster import Cluster, Tenant, find_binaries, running_cluster
 
-Cause = Callable[[Cluster, Stage], AbstractContextManager[object]]
+Cause = Callable[[Cluster, Tenant], AbstractContextManager[object]]
+
+
+Play = Callable[[Path, Cluster], Verdict]
 
 
 def plays(each: int, seconds: float) -> Iterator[tuple[str, Callable[[Path], Verdict]]]:
     """The long pass: so many kills at each boundary, every outage so many seconds long."""
-
-    def play(fault: str, of: Callable[[Path, Cluster], Verdict]) -> tuple[str, Callable[[Path], Verdict]]:
-        return f"PostgreSQL: {fault}", partial(_play, fault=f"PostgreSQL: {fault}", of=of)
-
-    def on(of: Callable[..., Verdict], **options: object) -> Callable[[Path, Cluster], Verdict]:
-        return lambda folder, cluster: of(folder, store=cluster.new_database(), **options)
-
     boundaries = [boundary for boundary in kills.BOUNDARIES for _ in range(each)]
-    yield play("kills", on(kills.kill, boundaries=boundaries, seed=1))
-    yield play("worker stopped", on(stopped.stop_past_lease))
-    yield play("machines killed", on(machines.kill_some, count=4, killed=2, added=1))
-    yield play("machines restarted", on(machines.restart_in_turn, count=3, rounds=2))
-    yield play("crashes", partial(crash, times=20))
-    for fault in CAUSES:
-        yield play(fault, partial(outage, fault=fault, seconds=seconds))
+    told: dict[str, Play] = {
+        f"{len(boundaries)} times kill -9, at every boundary": _on(kills.kill, boundaries=boundaries, seed=1),
+        "a worker stopped past its lease": _on(stopped.stop_past_lease),
+        "of 4 bridges 2 killed, 1 added": _on(machines.kill_some, count=4, killed=2, added=1),
+        "3 bridges restarted in turn, 6 times": _on(machines.restart_in_turn, count=3, rounds=2),
+        "it crashes 20 times under traffic": partial(crash, times=20),
+        **{cause: partial(outage, cause=cause, seconds=seconds) for cause in CAUSES},
+    }
+    for name, play in told.items():
+        fault = f"PostgreSQL: {name}"
+        yield fault, partial(_play, fault=fault, play=play)
 
 
-def _play(folder: Path, fault: str, of: Callable[[Path, Cluster], Verdict]) -> Verdict:
+def _on(play: Callable[..., Verdict], **options: object) -> Play:
+    """A fault that does not ask what kind of store it is played on."""
+    return lambda folder, cluster: play(folder, store=cluster.new_database(), **options)
+
+
+def _play(folder: Path, fault: str, play: Play) -> Verdict:
     binaries = find_binaries()
     if binaries is None:
         return Verdict(fault, note="not played: PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with running_cluster(binaries, fsync="on") as cluster:
-        return of(folder, cluster)
+        return replace(play(folder, cluster), fault=fault)
 
 
 def crash(folder: Path, cluster: Cluster, times: int) -> Verdict:
@@ -73,15 +77,22 @@ def crash(folder: Path, cluster: Cluster, times: int) -> Verdict:
         return scene.judge(f"PostgreSQL crashed {times} times under traffic")
 
 
-def outage(folder: Path, cluster: Cluster, fault: str, seconds: float) -> Verdict:
+def outage(folder: Path, cluster: Cluster, cause: str, seconds: float) -> Verdict:
     """It cannot be used for so many seconds."""
-    cause, reason = CAUSES[fault]
-    store = cluster.new_database()
-    return outages.outage(folder, f"PostgreSQL {fault}", partial(cause, cluster), reason, seconds=seconds, store=store)
+    away, reason = CAUSES[cause]
+    tenant = Tenant(cluster)
+    return outages.outage(
+        folder,
+        cause,
+        lambda _scene: away(cluster, tenant),
+        reason,
+        seconds=seconds,
+        store=tenant.url,
+    )
 
 
 @contextmanager
-def away(cluster: Cluster, _scene: Stage) -> Iterator[None]:
+def gone(cluster: Cluster, _tenant: Tenant) -> Iterator[None]:
     """Nobody listens."""
     cluster.stop()
     try:
@@ -91,7 +102,7 @@ def away(cluster: Cluster, _scene: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def silent(cluster: Cluster, _scene: Stage) -> Iterator[None]:
+def silent(cluster: Cluster, _tenant: Tenant) -> Iterator[None]:
     """It takes every connection and says nothing more."""
     stopped = family(cluster.pid)  # who begins others comes first
     for pid in stopped:
@@ -104,22 +115,18 @@ def silent(cluster: Cluster, _scene: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def crowded(cluster: Cluster, scene: Stage) -> Iterator[None]:
-    """Others have taken all its connections, those of the bridge too."""
-    name = scene.store.rpartition("/")[2]
-    cut = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
-    with ExitStack() as taken:
-        first = taken.enter_context(cluster.connect())
-        while first.execute(cut).fetchall():
-            with suppress(OperationalError):
-                while True:
-                    taken.enter_context(cluster.connect())
+def crowded(_cluster: Cluster, tenant: Tenant) -> Iterator[None]:
+    """It lets the bridge have no more connections, and ends those it has."""
+    tenant.may_connect(0)
+    try:
         yield
+    finally:
+        tenant.may_connect(-1)
 
 
 CAUSES: dict[str, tuple[Cause, str]] = {
-    "unreachable": (away, "Connection refused"),
-    "silent": (silent, "does not answer"),
-    "out of connections": (crowded, "too many clients"),
+    "nobody listens": (gone, "Connection refused"),
+    "it falls silent": (silent, "does not answer"),
+    "it is out of connections": (crowded, "too many connections"),
 }
 """How it can be away: the cause, and words of the reason that /readyz gives."""

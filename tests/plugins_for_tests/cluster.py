@@ -117,16 +117,12 @@ class Cluster:
 
     def execute(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement by itself, outside of a transaction."""
-        with self.connect(database) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def connect(self, database: str = "postgres") -> Any:
-        """A connection of psycopg's that commits by itself."""
         import psycopg
 
         address = {"host": "127.0.0.1", "port": self.port, "user": "bridge", "password": PASSWORD}
-        return psycopg.connect(**address, dbname=database, autocommit=True)
+        with psycopg.connect(**address, dbname=database, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def _create(self, template: str) -> str:
         name = f"db{next(self._numbers)}"
@@ -140,6 +136,24 @@ class Cluster:
             return bool(self.execute("SELECT 1"))
         except psycopg.OperationalError:
             return False
+
+
+class Tenant:
+    """A user of the cluster who owns one database and nothing else, and how it takes his database away from him."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.url = cluster.new_database(empty=True)
+        self.database = self.url.rpartition("/")[2]
+        self.name = f"owner_of_{self.database}"
+        cluster.execute(f"CREATE USER {self.name} PASSWORD '{PASSWORD}'")
+        cluster.execute(f"ALTER DATABASE {self.database} OWNER TO {self.name}")
+        self.url = self.url.replace("//bridge:", f"//{self.name}:")
+
+    def may_connect(self, number: int) -> None:
+        """So many connections from now on; those there are end."""
+        self._cluster.execute(f"ALTER USER {self.name} CONNECTION LIMIT {number}")
+        self._cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.name}'")
 
 
 @contextmanager
