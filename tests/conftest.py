@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -123,13 +122,6 @@ MISSED = CALL | {
 Json = dict[str, Any]
 
 
-def read_rows(bridge: BridgeProcess, *arguments: str) -> list[Json]:
-    """What a command prints with --json beside a bridge (in the process of the test, which is quicker)."""
-    done = CliRunner().invoke(main, [*arguments, "--json", "--config", str(bridge.config)])
-    assert done.exit_code == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 class Office:
     """A bridge that runs, a sink that gets every event it delivers, and its commands beside it."""
 
@@ -223,7 +215,7 @@ class Office:
 
     def rows(self, *arguments: str) -> list[Json]:
         """What a command prints with --json."""
-        return read_rows(self.bridge, *arguments)
+        return self.bridge.rows(*arguments)
 
 
 @pytest.fixture(scope="session")
@@ -234,12 +226,6 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
     with running_cluster(binaries) as one:
         yield one
-
-
-@pytest.fixture(scope="session")
-def rows_of() -> Callable[..., list[Json]]:
-    """What a command says beside a bridge, as rows."""
-    return read_rows
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,8 +13,6 @@ from bridge.testing import Answer, BridgeProcess, eventually, recording_sink
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-RowsOf = Callable[..., list[dict[str, Any]]]
 
 WRONG = """
 locale = "fr"
@@ -163,7 +160,7 @@ def test_check_online_runs_the_check_of_each_connector(tmp_path: Path) -> None:
 # --- what shows when it runs --------------------------------------------------------------------------------------
 
 
-def test_variables_go_over_secret_files_and_both_over_the_config(tmp_path: Path, rows_of: RowsOf) -> None:
+def test_variables_go_over_secret_files_and_both_over_the_config(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     with recording_sink() as sink:
@@ -187,14 +184,12 @@ def test_variables_go_over_secret_files_and_both_over_the_config(tmp_path: Path,
             arrival = sink.wait_for(2)[0]
             assert arrival.headers["X-Team"] == "12345"
             assert arrival.json()["data"]["call"]["caller"]["display"] == "Gizli numara"
-            eventually(lambda: {row["state"] for row in rows_of(bridge, "deliveries")} == {"delivered"}, "delivery")
+            eventually(lambda: {row["state"] for row in bridge.rows("deliveries")} == {"delivered"}, "delivery")
         finally:
             bridge.close()
 
 
-def test_a_broken_connector_waits_while_the_rest_runs_and_one_that_is_removed_is_orphaned(
-    tmp_path: Path, rows_of: RowsOf
-) -> None:
+def test_a_broken_connector_waits_while_the_rest_runs_and_one_that_is_removed_is_orphaned(tmp_path: Path) -> None:
     with recording_sink() as sink:
         table = '[connectors.{0}]\nkind = "webhook"\non = ["call.missed"]\n{1} = "{2}"\n'
         fine = table.format("fine", "url", f"{sink.url}/fine")
@@ -210,7 +205,7 @@ def test_a_broken_connector_waits_while_the_rest_runs_and_one_that_is_removed_is
             failed = bridge.get("/readyz").json()["failed"]
             assert "connectors.broken.ulr: unknown key; did you mean `url`?" in failed["broken"]
             assert failed["missing"].startswith('no plugin of kind "nonesuch" is installed')
-            rows = {row["name"]: row for row in rows_of(bridge, "connectors")}
+            rows = {row["name"]: row for row in bridge.rows("connectors")}
             for name in ("broken", "missing"):
                 assert (rows[name]["state"], rows[name]["error"], rows[name]["waiting"]) == ("failed", failed[name], 1)
                 assert f"connector {name} failed, its deliveries wait: {failed[name]}" in bridge.log.read_text()
@@ -220,12 +215,12 @@ def test_a_broken_connector_waits_while_the_rest_runs_and_one_that_is_removed_is
             bridge.start()
             assert [arrival.path for arrival in sink.wait_for(2)] == ["/fine", "/broken"]
             assert bridge.get("/readyz").json()["failed"] == {}
-            orphan = rows_of(bridge, "connectors")[-1]
+            orphan = bridge.rows("connectors")[-1]
             assert orphan == {
                 "name": "missing", "kind": None, "state": "orphaned", "error": "no longer in the config",
                 "waiting": 1, "dead": 0, "last_success": None,
             }  # fmt: skip
-            (waiting,) = rows_of(bridge, "deliveries", "--connector", "missing")
+            (waiting,) = bridge.rows("deliveries", "--connector", "missing")
             assert (waiting["state"], waiting["attempts"]) == ("pending", 0)
         finally:
             bridge.close()

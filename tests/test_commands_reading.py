@@ -198,4 +198,4 @@ def test_plugins_are_listed_though_a_source_is_broken(tmp_path: Path) -> None:
 
 def test_a_command_beside_the_bridge_is_a_program_of_its_own(office: Office) -> None:
     call_id = office.tell(office.missed)
-    assert office.bridge.rows("calls", "--limit", "1")[0]["id"] == call_id
+    assert json.loads(office.bridge.run("calls", "--limit", "1", "--json").stdout)["id"] == call_id

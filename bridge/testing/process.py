@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import requests
+from click.testing import CliRunner
 
+from bridge.cli import main
 from bridge.testing.stores import put_empty_store
 from bridge.testing.waiting import PATIENCE, eventually
 
@@ -105,9 +107,10 @@ class BridgeProcess:
         )
 
     def rows(self, *arguments: str) -> list[dict[str, Any]]:
-        """What a command prints with --json."""
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
+        """What a command prints with --json, run beside this bridge in the process of the caller, which is quicker."""
+        with chdir(self.folder):
+            done = CliRunner().invoke(main, [*arguments, "--json", "--config", str(self.config)], env=self._environ)
+        assert done.exit_code == 0, done.output
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     @property
@@ -146,8 +149,10 @@ class BridgeProcess:
         if self._process.poll() is not None:
             raise AssertionError(f"the bridge ended: {self.log.read_text()}")
         try:
+            # Most looks find nobody listening: to learn that by a request takes twenty times as long.
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
             return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except requests.RequestException:
+        except OSError:
             return False
 
 

@@ -177,8 +177,9 @@ class Story:
         self._screen.say(f"{len(steps)} posts were taken; the specification's sample was answered {steps[0].text}")
 
     def _show(self) -> None:
-        deliveries = eventually(lambda: _finished(self._bridge), "the last delivery", ARRIVAL_SECONDS)
-        calls = _rows(self._bridge, queries.calls)
+        with closing(Database(f"sqlite:///{self._bridge.database}")) as store:
+            deliveries = eventually(lambda: _finished(store), "the last delivery", ARRIVAL_SECONDS)
+            calls = _rows(store, queries.calls)
         missed = [call for call in calls if call["state"] == "missed"]
         self._screen.step("The calls (callbridge calls)")
         self._screen.calls(calls)
@@ -205,18 +206,14 @@ class Story:
         )
 
 
-def _rows(bridge: BridgeProcess, query: Callable[[Connection], Iterator[Row]]) -> list[Row]:
-    database = Database(f"sqlite:///{bridge.database}")
-    try:
-        with database.reader.begin() as connection:
-            return list(query(connection))
-    finally:
-        database.close()
+def _rows(store: Database, query: Callable[[Connection], Iterator[Row]]) -> list[Row]:
+    with store.reader.begin() as connection:
+        return list(query(connection))
 
 
-def _finished(bridge: BridgeProcess) -> list[Row] | None:
+def _finished(store: Database) -> list[Row] | None:
     """The deliveries, once nothing is pending."""
-    deliveries = _rows(bridge, queries.deliveries)
+    deliveries = _rows(store, queries.deliveries)
     return None if any(row["state"] == "pending" for row in deliveries) else deliveries
 
 

@@ -117,14 +117,8 @@ class Screens:
 
     def grant(self, *extensions: str) -> dict[str, Any]:
         """What `callbridge popup grant` gives."""
-        (granted,) = self.rows("popup", "grant", *extensions)
+        (granted,) = self.bridge.rows("popup", "grant", *extensions)
         return granted
-
-    def rows(self, *arguments: str) -> list[dict[str, Any]]:
-        """What a command prints with --json."""
-        done = self.run(*arguments, "--json")
-        assert done.exit_code == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def run(self, *arguments: str) -> Result:
         """A command beside the bridge, in the process of the test, which is quicker than one of its own."""

@@ -84,7 +84,7 @@ def test_grants_are_listed_and_revoked_beside_the_running_bridge(screens: Any) -
     assert granted["link"] == f"{screens.home}in/{granted['token']}"
     assert granted["page"] == screens.home
     agent = screens.listen(granted)
-    listed = [row for row in screens.rows("popup", "grants") if row["id"] == granted["id"]]
+    listed = [row for row in screens.bridge.rows("popup", "grants") if row["id"] == granted["id"]]
     assert [row["extensions"] for row in listed] == [["1151"]]
     assert granted["id"] in screens.run("popup", "revoke", "1151").stdout
     assert agent.is_over.wait(10)
