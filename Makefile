@@ -15,6 +15,11 @@ PLUGINS := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/*/pyproject.tom
 PACKAGES := $(patsubst %/__init__.py,%,$(wildcard plugins/*/callbridge_*/__init__.py examples/*/callbridge_*/__init__.py))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint $(PINS)
 
+# Where Python is told to keep nothing that it compiled, as in many containers, each start compiles the bridge anew, and
+# the tests start it a hundred times.
+COMPILE := $(BIN)/python -m compileall -q bridge $(PACKAGES)
+export PYTHONDONTWRITEBYTECODE :=
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
@@ -74,6 +79,7 @@ $(VENV)/runtime.stamp: $(PROJECTS) $(PINS)
 	@echo "installing the bridge and its plugins into $(VENV)"
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation -e '.[postgresql]' $(PLUGINS)
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/dev.stamp: $(PROJECTS) $(PINS)
@@ -81,4 +87,5 @@ $(VENV)/dev.stamp: $(PROJECTS) $(PINS)
 	@echo "installing the bridge, its plugins and the tools for its tests into $(VENV)"
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation -e '.[dev]' $(PLUGINS)
+	@$(COMPILE)
 	@touch $@ $(VENV)/runtime.stamp
