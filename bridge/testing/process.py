@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import requests
 from click.testing import CliRunner
 
-from bridge.cli import main
 from bridge.testing.stores import put_empty_store
 from bridge.testing.waiting import PATIENCE, eventually
 
@@ -108,6 +107,8 @@ class BridgeProcess:
 
     def rows(self, *arguments: str) -> list[dict[str, Any]]:
         """What a command prints with --json, run beside this bridge in the process of the caller, which is quicker."""
+        from bridge.cli import main  # only who asks for rows needs the commands
+
         with chdir(self.folder):
             done = CliRunner().invoke(main, [*arguments, "--json", "--config", str(self.config)], env=self._environ)
         assert done.exit_code == 0, done.output

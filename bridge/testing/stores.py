@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bridge.store import Database
-
 
 def put_empty_store(path: Path) -> None:
     """Put an SQLite store that is up to date and holds nothing at `path`, unless there is something."""
@@ -18,6 +16,8 @@ def put_empty_store(path: Path) -> None:
 
 @cache
 def _empty_store() -> bytes:
+    from bridge.store import Database  # heavy, and most who use the test kit start no bridge
+
     with TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
         database = Database(f"sqlite:///{path}")

@@ -21,11 +21,10 @@ Ended = Callable[..., Delivery]
 Connect = Callable[..., Any]
 
 WRITER = dedent("""
-    import json, os, signal, sys
+    import logging, os, signal, sys
     from callbridge_spreadsheet.connector import Spreadsheet
     from callbridge_spreadsheet.settings import SpreadsheetSettings
-    from bridge import Delivery, Event
-    from bridge.testing import connector_context
+    from bridge import ConnectorContext, Delivery, Event, HttpClient
 
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -42,7 +41,9 @@ WRITER = dedent("""
         os.write = write
 
     settings, event, *prepare = sys.argv[1:]
-    connector = Spreadsheet(SpreadsheetSettings.model_validate_json(settings), connector_context("log"))
+    http, log = HttpClient(timeout=5.0), logging.getLogger()
+    context = ConnectorContext(name="log", locale="en", timeout=5.0, http=http, log=log)
+    connector = Spreadsheet(SpreadsheetSettings.model_validate_json(settings), context)
     event = Event.from_json(event)
     def deliver(call_id):
         data = event.data.model_copy(update={"call": event.data.call.model_copy(update={"id": call_id})})
