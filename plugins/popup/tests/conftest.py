@@ -7,17 +7,26 @@ import json
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from callbridge_popup import grants
+from callbridge_popup.connector import Popup
+from callbridge_popup.grants import Issued, new_grant
+from callbridge_popup.hub import GRANTS, SESSIONS
+from callbridge_popup.settings import PopupSettings
 from click.testing import CliRunner, Result
+from flask import Flask
+from werkzeug.test import Client, TestResponse
 
-from bridge.testing import BridgeProcess, eventually, running_bridge
+from bridge import Contact, Directories, Number
+from bridge.testing import BridgeProcess, connector_context, eventually, running_bridge
 
 CONTACTS = """\
 name,company,phone,id,note
@@ -173,6 +182,81 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screens]:
     """A bridge with screens. Tests share it, so each uses extensions and calls of its own."""
     with open_screens(tmp_path_factory.mktemp("screens")) as one:
         yield one
+
+
+# --- desks --------------------------------------------------------------------------------------------------------
+
+CRM = "https://crm.example"
+OWN = "http://localhost"
+
+
+class NobodyKnows:
+    """Directories that answer, and know nobody."""
+
+    def find(self, number: Number, seconds: float | None = None) -> Sequence[Contact] | None:
+        return ()
+
+
+class Desk:
+    """A connector that runs within the test."""
+
+    def __init__(self, locale: str, home: str, directories: Directories, **settings: Any) -> None:
+        context = connector_context("screens", locale="tr" if locale == "tr" else "en")
+        self.context = replace(context, pages_url=home, directories=directories)
+        self.feed = self.context.feed
+        self.popup = Popup(PopupSettings.model_validate({"allowed_origins": [CRM], **settings}), self.context)
+        self.app = Flask("test", static_folder=None)
+        self.app.register_blueprint(self.popup.bridge_pages(), url_prefix="/popup")
+        self.popup.bridge_start()
+
+    @property
+    def hub(self) -> Any:
+        return self.popup._hub
+
+    def browser(self) -> Client:
+        return self.app.test_client()
+
+    def grant(self, *extensions: str) -> Issued:
+        item, issued = new_grant(extensions, "Ayşe", 1.0)
+        self.feed.publish(GRANTS, item, keep=None)
+        return issued
+
+    def signed_in(self, *extensions: str) -> Client:
+        browser = self.browser()
+        assert browser.get(f"/popup/in/{self.grant(*extensions).token}").status_code == 303
+        return browser
+
+    @staticmethod
+    def begins(answer: TestResponse) -> str:
+        """What a stream says at first."""
+        return next(iter(answer.response)).decode()  # type: ignore[union-attr]  # bytes, as they are sent
+
+    def kept(self) -> str:
+        return json.dumps([dict(item.data) for item in self.feed.read([GRANTS, SESSIONS])])
+
+
+@pytest.fixture
+def open_desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Desk]]:
+    """Opens desks, on which a PIN is hashed quickly; they are closed at the end of the test."""
+    quick = "scrypt:1024:8:1"
+    monkeypatch.setattr(grants, "NOBODYS_PIN", grants.NOBODYS_PIN.replace(grants.PIN_METHOD, quick))
+    monkeypatch.setattr(grants, "PIN_METHOD", quick)
+    desks: list[Desk] = []
+
+    def make(
+        locale: str = "en", home: str = f"{OWN}/popup/", directories: Directories | None = None, **settings: Any
+    ) -> Desk:
+        desks.append(Desk(locale, home, directories or NobodyKnows(), **settings))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.popup.bridge_stop()
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    return open_desk()
 
 
 # --- browsers -----------------------------------------------------------------------------------------------------
