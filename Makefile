@@ -32,7 +32,7 @@ run: $(VENV)/runtime.stamp ## start the bridge with config/bridge.toml
 	@$(BIN)/callbridge serve --config config/bridge.toml
 
 test: check ## check, and run every test
-	$(BIN)/pytest -n auto --dist worksteal tests plugins
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests plugins
 
 check: $(VENV)/dev.stamp ## style, types and the direction of imports
 	$(BIN)/ruff check .

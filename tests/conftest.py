@@ -38,6 +38,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+LONGEST = (
+    *("test_faults.py", "test_delivery_process.py", "test_demo.py", "test_authoring.py", "test_popup_browser.py"),
+    *("test_safekeeping.py", "test_processes.py", "test_postgresql.py", "test_apprise_bridge.py"),
+)
+"""The files that take longest, for they wait for processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that at the end nobody waits for the one who has got one of them."""
+    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))
+
+
 TOKEN = "a-token-of-the-office"
 OTHER_TOKEN = "tökén +%25 of tomorrow"
 
