@@ -17,9 +17,11 @@ def eventually(look: Callable[[], T | None], what: str = "it", within: float = P
     seconds."""
     deadline = time.monotonic() + within
     while True:
+        began = time.monotonic()
         seen = look()
         if seen:
             return seen
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError(f"{what} did not happen within {within:g} s; last seen: {seen!r}")
-        time.sleep(0.01)
+        time.sleep(max(0.01, now - began))  # a look that is hard work leaves the processor to what it waits for

@@ -213,8 +213,9 @@ def _rows(store: Database, query: Callable[[Connection], Iterator[Row]]) -> list
 
 def _finished(store: Database) -> list[Row] | None:
     """The deliveries, once nothing is pending."""
-    deliveries = _rows(store, queries.deliveries)
-    return None if any(row["state"] == "pending" for row in deliveries) else deliveries
+    with store.reader.begin() as connection:
+        is_waiting = any(queries.deliveries(connection, state="pending", limit=1))
+        return None if is_waiting else list(queries.deliveries(connection))
 
 
 def _read_csv(path: Path) -> list[list[str]]:
