@@ -64,7 +64,9 @@ class Monitoring:
         code = 503 if reasons else 200
         if not self._may_see():
             return jsonify(status), code
-        return jsonify(status | {"reasons": reasons} | self._details(asks_store=late is None)), code
+        # Failure policy: a monitor does not wait for what does not answer.
+        asks_store = late is None or self._store.reads_at_once
+        return jsonify(status | {"reasons": reasons} | self._details(asks_store=asks_store)), code
 
     def _why_late(self) -> str | None:
         """Why the store does not take the heartbeat; None where it does."""
@@ -76,7 +78,6 @@ class Monitoring:
 
     def _details(self, *, asks_store: bool) -> dict[str, Any]:
         sources, healths = {}, {}
-        # Failure policy: a server that has fallen silent answers no question either, and a monitor does not wait.
         with suppress(StoreError):
             if asks_store:
                 with self._store.reading() as connection:

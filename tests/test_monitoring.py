@@ -54,14 +54,17 @@ def test_troubles_are_named_and_the_bridge_is_ready_all_the_same(troubled: Offic
     assert ready["failed_directories"] == {"contacts": NO_PLUGIN}
 
 
-def test_a_store_that_takes_no_heartbeat_is_told_and_asked_nothing_more(
-    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reads_at_once", [True, False])
+def test_a_store_that_takes_no_heartbeat_is_read_only_where_that_waits_for_nobody(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, reads_at_once: bool
 ) -> None:
-    desk, asked = open_desk(), []
+    desk = open_desk()
+    desk.post({"event_type": "ringing", "call_uuid": "1234"})
     monkeypatch.setattr(desk.bridge.store, "beat", Mock(side_effect=StoreError("it is silent")))
-    monkeypatch.setattr(desk.bridge.store, "reading", lambda: asked.append("reading"))
+    monkeypatch.setattr(type(desk.bridge.store), "reads_at_once", reads_at_once)
     ready = desk.client.get("/readyz")
-    assert (ready.status_code, ready.json["reasons"], asked) == (503, ["it is silent"], [])
+    assert (ready.status_code, ready.json["reasons"]) == (503, ["it is silent"])
+    assert (ready.json["sources"]["bulutsantralim"]["last_event_at"] is not None) is reads_at_once
 
 
 def test_the_last_event_of_each_source_is_told(troubled: Office) -> None:

@@ -200,6 +200,11 @@ class Store:
         with self.reading() as connection:
             return oldest_waiting(connection, connectors)
 
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether it can be read while it takes nothing: a server that has fallen silent answers no question either."""
+        return self._database.dialect.reads_at_once
+
     def healths(self) -> dict[Place, Health]:
         """How each target does."""
         with self.reading() as connection:

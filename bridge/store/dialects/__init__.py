@@ -42,6 +42,8 @@ class Dialect(Protocol):
     """Whether the writer has to look for what others have written (`version`)."""
     has_one_writer: bool
     """Whether a transaction that writes has the whole database to itself."""
+    reads_at_once: bool
+    """Whether who reads waits for nobody, whatever the writers do."""
     waiting: str
     """That a delivery waits, in the words of the index by calls (`deliveries_order`): no other one is chosen then."""
 

@@ -69,6 +69,7 @@ class Postgresql:
 
     is_polled = False
     has_one_writer = False
+    reads_at_once = False
     waiting = "finished_at IS NULL"
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:

@@ -50,6 +50,7 @@ class Sqlite:
 
     is_polled = True
     has_one_writer = True
+    reads_at_once = True
     waiting = "state = 'pending'"
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
