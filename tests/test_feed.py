@@ -154,9 +154,9 @@ def test_what_another_process_publishes_wakes_who_looks_himself_within_a_moment(
     open_feeds: Callable[..., Feeds],
 ) -> None:
     here, there = open_feeds().of("wall"), open_feeds().of("wall")
-    here.publish("a", {}, keep=None)
+    after = here.publish("a", {}, keep=None)
     woken: list[float] = []
-    waiting = threading.Thread(target=lambda: here.wait(["a"], here.last_id(), 20) and woken.append(time.monotonic()))
+    waiting = threading.Thread(target=lambda: here.wait(["a"], after, 20) and woken.append(time.monotonic()))
     waiting.start()
     began = time.monotonic()
     there.publish("a", {}, keep=None)
