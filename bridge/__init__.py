@@ -4,7 +4,7 @@ A plugin imports from `bridge` (and, in its tests, from `bridge.testing`); all o
 change without notice.
 """
 
-from bridge.durations import PositiveDuration
+from bridge.durations import Duration, PositiveDuration
 from bridge.errors import (
     BridgeError,
     DeliveryFailure,
@@ -72,6 +72,7 @@ __all__ = [
     "Directories",
     "DirectoryContext",
     "DirectoryKind",
+    "Duration",
     "Event",
     "EventTemplate",
     "Facts",

@@ -18,15 +18,15 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from bridge import SecretUrl
+from bridge import Duration, SecretUrl
 from callbridge_spreadsheet.columns import CATALOGUE, DEFAULT
 from callbridge_spreadsheet.paths import faults_of
 
 Target = Literal["csv", "xlsx", "google"]
 
-EVERY: dict[Target, str | None] = {"csv": None, "xlsx": "30s", "google": "5s"}
-"""A target is written at most so often where the config says nothing: a workbook is rewritten whole, and Google
-answers 60 requests a minute."""
+EVERY: dict[Target, float] = {"csv": 0, "xlsx": 30, "google": 5}
+"""A target is written at most once in so many seconds where the config says nothing: a workbook is rewritten whole, and
+Google answers 60 requests a minute."""
 
 
 SHEET_NAME = re.compile(r"(?!')[^][:*?/\\\x00-\x1f]{1,31}(?<!')")
@@ -52,13 +52,6 @@ def _check_path(path: str) -> str:
     if fault := faults_of(path):
         raise PydanticCustomError("path", "{fault}", {"fault": f'"{path}" {fault}'})
     return path
-
-
-def _check_every(every: str) -> str:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)[smh]", every)
-    if every != "0" and (match is None or not float(match[1])):
-        raise PydanticCustomError("every", 'write "30s", "5m", "1h", or "0" for at once')
-    return every
 
 
 def _check_credentials(path: Path) -> Path:
@@ -91,8 +84,8 @@ class SpreadsheetSettings(BaseModel):
         AfterValidator(_check_once),
     ] = DEFAULT
     """Names of the catalogue, in the order a new file gets them."""
-    every: Annotated[str, AfterValidator(_check_every)] | None = None
-    """Written at most once in this time, with all that waits by then."""
+    every: Duration | None = None
+    """Written at most once in so many seconds, with all that waits by then; 0: at once."""
     worksheet: Annotated[str, Field(min_length=1)] | None = None
     """The sheet of a workbook or a Google spreadsheet; else the first one."""
     spreadsheet: Annotated[str, Field(min_length=1)] | None = None
@@ -106,7 +99,7 @@ class SpreadsheetSettings(BaseModel):
     def rate(self) -> str | None:
         """How often the target may be written: `1/30s`; None for at once."""
         every = EVERY[self.target] if self.every is None else self.every
-        return None if every in (None, "0") else f"1/{every}"
+        return f"1/{every:.15g}s" if every else None
 
     @property
     def file(self) -> str:
