@@ -1,8 +1,8 @@
 """Serving: granian in front of the application, one worker process that the kernel stops together with its parent.
 
 The parent keeps the port and starts the worker again if it dies; the worker runs the bridge. On SIGTERM the parent says
-so to the worker twice: by a pipe, on which the bridge stops claiming and ends its open streams, and by granian's own
-signal, on which it takes no more connections and finishes the requests under way.
+so to the worker twice: by a pipe, on which the bridge lets nobody connect any more, stops claiming and ends its open
+streams, and by granian's own signal, on which it closes what is idle and finishes the requests under way.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from granian.server.mp import MPServer
 
 from bridge.errors import BridgeError, Fault, SettingsError
 from bridge.gateway import gateway
+from bridge.listening import refuse_newcomers
 from bridge.settings import ServerSettings
 
 if TYPE_CHECKING:  # the parent only supervises: what the worker is made of is imported in the worker
@@ -44,6 +45,8 @@ up."""
 BLOCKING_THREADS = 1200
 """Threads that run requests, begun as they are needed: a client that sends half a body keeps one waiting until it gives
 up, so there are more than a thousand of those may take. A post that waits for its commit keeps none."""
+SPEAK_SECONDS = 0.1
+"""Seconds that who has just connected has to begin to speak, before the worker is told to take no more connections."""
 CONNECTIONS = 4096
 """Connections that are open at the same time, idle ones too. More than these wait: only a proxy in front helps."""
 PR_SET_PDEATHSIG = 1
@@ -111,6 +114,7 @@ class _Server(MPServer):
         # and of signals that come all at once none may wake the main thread.
         signal.sigwait(STOP_SIGNALS)
         os.write(self._tell, b".")
+        time.sleep(SPEAK_SECONDS)
         self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
 
@@ -173,6 +177,7 @@ class _Worker:
 
     def _drain_when_told(self) -> None:
         os.read(self._told, 1)
+        refuse_newcomers()
         self._drain()
         time.sleep(REQUEST_SECONDS)
         self._end()

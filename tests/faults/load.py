@@ -50,7 +50,8 @@ class Load:
     """`callers` at the same time, each of which waits `pause` seconds after every post.
 
     As the PBX does, they post nothing twice: what is refused is gone, and the call goes on. With several `urls` they
-    post as through a proxy: each post goes to the next one, and on to another where nobody listens.
+    post as through a proxy: each post goes to the next one by a connection of its own, and on to another where nobody
+    listens.
     """
 
     def __init__(self, urls: Sequence[str], callers: int = 2, pause: float = 0.01, *, name: str = "call") -> None:
@@ -86,6 +87,8 @@ class Load:
 
     def _call(self) -> None:
         with requests.Session() as session:
+            if len(self._urls) > 1:
+                session.headers["Connection"] = "close"
             while not self._over.is_set():
                 self._play(session)
 

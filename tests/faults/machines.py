@@ -25,7 +25,7 @@ class Fleet:
             self.add()
         for one in self.all:
             one.wait_ready()
-        scene.load = Load([f"{one.url}/event" for one in self.all], callers=4)
+        scene.load = Load([f"{one.url}/event" for one in self.all], callers=8)
 
     def add(self) -> Victim:
         """One more, that is not ready yet and gets no posts."""
