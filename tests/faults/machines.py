@@ -20,15 +20,21 @@ class Fleet:
         self._folder = folder
         self._scene = scene
         self._store = store
+        self._urls: list[str] = []
         self.all: list[Victim] = []
-        for _ in range(count):
-            self.add()
-        for one in self.all:
-            one.wait_ready()
-        scene.load = Load([f"{one.url}/event" for one in self.all], callers=8)
+        for one in [self._begin() for _ in range(count)]:
+            self._give_posts(one)
+        scene.load = Load(self._urls, callers=8)
 
-    def add(self) -> Victim:
-        """One more, that is not ready yet and gets no posts."""
+    def add(self) -> None:
+        """One more, that gets posts too as soon as it is ready."""
+        self._give_posts(self._begin())
+
+    def _give_posts(self, one: Victim) -> None:
+        one.wait_ready()
+        self._urls.append(f"{one.url}/event")
+
+    def _begin(self) -> Victim:
         config = CONFIG.replace("SINK", self._scene.sink.url)
         one = Victim(self._folder / f"host-{len(self.all)}", config, store=self._store)
         self.all.append(one)
@@ -62,7 +68,7 @@ def kill_some(folder: Path, store: str | None, count: int, killed: int, added: i
             scene.disrupt()
             them.more(20)
         for _ in range(added):
-            them.add().wait_ready()
+            them.add()
         them.more(50)
         scene.settle()
         return scene.judge(f"of {count} bridges on {_kind(store)} {killed} killed, {added} added", note=_answers(scene))

@@ -24,8 +24,6 @@ from tests.faults.stage import stage
 from tests.plugins_for_tests.cluster import Cluster, Tenant, find_binaries, running_cluster
 
 Cause = Callable[[Cluster, Tenant], AbstractContextManager[object]]
-
-
 Play = Callable[[Path, Cluster], Verdict]
 
 
