@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.dispatcher import LOOK_AGAIN
+from bridge.errors import TemporaryFailure
 from bridge.store import Database
 from bridge.store.dialects import listener
 from bridge.testing import eventually
@@ -44,6 +45,23 @@ def test_a_rate_outlives_the_process(tmp_path: Path) -> None:
             bridge.miss("1", "2")
             bridge.settle()
     assert len(chat.got) == 1
+
+
+def test_all_processes_share_the_breaker_of_a_target(tmp_path: Path) -> None:
+    mine, theirs = Chat(TemporaryFailure("down")), Chat()
+    fragile = connector(breaker={"failures": 2, "cooldown": [30]}, retry={"schedule": ["10h"]})
+    with rig(tmp_path, (fragile, mine)) as one, rig(tmp_path, (fragile, theirs), clock=one.clock) as other:
+        for number in range(2):
+            one.miss(f"a{number}")
+            one.settle()
+        other.settle()  # it has heard of that
+        other.miss("b")
+        other.settle()
+        assert (len(mine.got), len(theirs.got)) == (2, 0)
+        other.advance(30)
+
+        assert len(theirs.got) == 1
+        assert other.states() == ["pending", "pending", "delivered"]
 
 
 def test_what_a_process_had_claimed_that_died_is_taken_back_by_one_that_runs(
