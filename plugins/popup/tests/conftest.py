@@ -329,6 +329,11 @@ class Window:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    def allow_notifications(self, url: str) -> None:
+        """As somebody does who is asked by the browser."""
+        origin = url.partition("/popup")[0]
+        self.driver.execute_cdp_cmd("Browser.grantPermissions", {"origin": origin, "permissions": ["notifications"]})
+
     def complaints(self) -> list[str]:
         """What the browser has refused or not understood since it was last asked."""
         said = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -216,6 +216,46 @@ def test_an_agent_chooses_the_language_and_the_look(office: Any, agents: tuple[A
         first.run(choose, "theme", "auto")
 
 
+def test_who_asks_for_it_is_notified_hears_the_phone_and_has_the_record_opened(
+    office: Any, agents: tuple[Any, Any]
+) -> None:
+    first, _ = agents
+    first.allow_notifications(office.home)
+    # The page is not looked at; what the browser is told to do is noted on the way.
+    first.run(
+        """window.noted = []; window.withdrawn = []; window.tones = 0; window.opened = [];
+        Object.defineProperty(document, "hidden", {get: () => true, configurable: true});
+        const close = Notification.prototype.close;
+        Notification.prototype.close = function () { withdrawn.push(this.tag); return close.call(this); };
+        window.Notification = class extends Notification {
+            constructor(title, options) { super(title, options); noted.push([title, options.body, this.tag]); } };
+        const start = OscillatorNode.prototype.start;
+        OscillatorNode.prototype.start = function (...at) { tones += 1; return start.apply(this, at); };
+        window.open = (...asked) => { opened.push(asked); return {}; };"""
+    )
+    choose = """const field = document.forms.choices[arguments[0]];
+        field[field.type === "checkbox" ? "checked" : "value"] = arguments[1];
+        field.dispatchEvent(new Event("change", {bubbles: true}));"""
+    try:
+        for name, value in (("notify", True), ("sound", True), ("open", "ringing")):
+            first.run(choose, name, value)
+        first.wait_for("return JSON.parse(localStorage.getItem('callbridge-popup')).notify", "the permission")
+        heard = first.run("return tones")
+        office.post("ringing", "alert", "1001")
+        named = "return noted.find(note => note[0].includes('Ayşe'))"
+        said, body, tag = first.wait_for(named, "the notification")
+        assert (said, body) == ("Incoming call: Ayşe Yılmaz", "0532 123 45 67 · Queue 200")
+        assert first.run("return tones") > heard > 0
+        assert first.run("return opened") == [["https://crm.example/contacts/4711", "callbridge-crm"]]
+        office.post("answer", "alert", "1001", connected_user="1002")
+        first.wait_for_states()
+        assert tag in first.run("return withdrawn")
+    finally:
+        for name, value in (("notify", False), ("sound", False), ("open", "never")):
+            first.run(choose, name, value)
+        first.driver.refresh()
+
+
 def test_all_tabs_of_a_browser_share_one_stream(office: Any, tokens: dict[str, Any], agents: tuple[Any, Any]) -> None:
     first, second = agents
     leading = first.driver.current_window_handle
