@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -51,3 +52,5 @@ def grow(store: Path, first: int, end: int, *, waiting: int = 0) -> None:
             connection.execute(_DELIVERIES, moment | {"first": end - waiting, "end": end, "state": "pending"})
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with store.open("rb") as file:
+        os.fsync(file.fileno())  # or the first checkpoint of the bridge would have to
