@@ -58,12 +58,14 @@ def main() -> None:
     parser.add_argument("--fuzzing", type=int, default=600, help="seconds of coverage-guided fuzzing")
     parser.add_argument("--only", nargs="*", default=[], help="only faults with one of these words in their name")
     chosen = parser.parse_args()
+    played = list(plays(chosen.kills, chosen.fuzzing))
+    wanted = [one for one in played if not chosen.only or any(word in one[0] for word in chosen.only)]
+    if not wanted:
+        parser.error("no fault has that in its name; there are: " + ", ".join(name for name, _ in played))
     console = Console(width=None if sys.stdout.isatty() else 200)
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="callbridge-faults-") as folder:
-        for number, (name, play) in enumerate(plays(chosen.kills, chosen.fuzzing)):
-            if chosen.only and not any(word in name for word in chosen.only):
-                continue
+        for number, (name, play) in enumerate(wanted):
             began = time.monotonic()
             verdict = _played(name, play, Path(folder) / str(number))
             took = time.monotonic() - began
