@@ -105,6 +105,8 @@ class Monitoring:
     def _scrape(self) -> Response:
         if not self._may_see():
             return Response("only for server.monitor_from", status=403, mimetype="text/plain")
+        if not self._store.reads_at_once and (late := self._why_late()):
+            return Response(late, status=503, mimetype="text/plain")
         try:
             with self._store.reading() as connection:
                 waiting = queries.waiting(connection, self._connectors)

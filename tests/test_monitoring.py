@@ -65,6 +65,9 @@ def test_a_store_that_takes_no_heartbeat_is_read_only_where_that_waits_for_nobod
     ready = desk.client.get("/readyz")
     assert (ready.status_code, ready.json["reasons"]) == (503, ["it is silent"])
     assert (ready.json["sources"]["bulutsantralim"]["last_event_at"] is not None) is reads_at_once
+    metrics = desk.client.get("/metrics")
+    assert metrics.status_code == (200 if reads_at_once else 503)
+    assert ("it is silent" in metrics.text) is not reads_at_once
 
 
 def test_the_last_event_of_each_source_is_told(troubled: Office) -> None:
