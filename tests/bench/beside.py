@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,24 +41,22 @@ def run_sink() -> Iterator[Sink]:
         yield Sink(process, f"http://127.0.0.1:{int(process.stdout.readline())}/")
 
 
-@contextmanager
-def run_ceiling() -> Iterator[tuple[int, int]]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, HERE / "ceiling.py", str(port)])
-    try:
-        eventually(lambda: is_ready(port), "the start of the trivial application")
-        yield process.pid, port
-    finally:
-        process.terminate()
-        process.wait()
+def run_ceiling() -> AbstractContextManager[tuple[int, int]]:
+    """The trivial application: its process and its port."""
+    return _serving("ceiling.py")
+
+
+def run_by_hand(way: str, url: str, workers: int) -> AbstractContextManager[tuple[int, int]]:
+    """The handler written by hand, which sends to `url`: its process and its port."""
+    return _serving("byhand.py", way, url, str(workers))
 
 
 @contextmanager
-def run_by_hand(way: str, url: str, workers: int) -> Iterator[tuple[int, int]]:
+def _serving(program: str, *words: str) -> Iterator[tuple[int, int]]:
     port = free_port()
-    process = subprocess.Popen([sys.executable, HERE / "byhand.py", way, str(port), url, str(workers)])
+    process = subprocess.Popen([sys.executable, HERE / program, str(port), *words])
     try:
-        eventually(lambda: is_ready(port), "the start of the handler written by hand")
+        eventually(lambda: is_ready(port), f"the start of {program}")
         yield process.pid, port
     finally:
         process.terminate()

@@ -1,7 +1,7 @@
 """The handler people write by hand: it sends each post on to the receiver, and keeps nothing.
 
 `inside`: within the request, as the PBX waits. `thread`: by one thread in the background, from a queue in memory. It is
-served by granian, as the bridge is. Arguments: the way, the port, the receiver's URL, how many processes.
+served by granian, as the bridge is. Arguments: the port, the way, the receiver's URL, how many processes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _send(url: str, form: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    way, port, url, workers = sys.argv[1:]
+    port, way, url, workers = sys.argv[1:]
     make = {"inside": make_inside, "thread": make_thread}[way]
     server = Granian(
         "byhand",
