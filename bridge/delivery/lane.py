@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.contacts import Directories
+from bridge.delivery.ledger import Ledger
 from bridge.delivery.pace import Pace
 from bridge.delivery.recorder import FlightRecorder
-from bridge.delivery.recording import Recording
 from bridge.delivery.verdict import Judge, is_sound
 from bridge.errors import DeliveryFailure, PermanentFailure, StoreError, TemporaryFailure
 from bridge.health import Health, Place
@@ -103,7 +103,7 @@ class Lane:
         self._directories = directories
         self._judge = Judge(self.policy, clean)
         self._on_done = on_done
-        self._recording = Recording(connector.name, store, self.learn, LEASE_MARGIN / 2, monotonic)
+        self._ledger = Ledger(connector.name, store, self.learn, LEASE_MARGIN / 2, monotonic)
         self._observe = observe
         self._clock = clock
         self._monotonic = monotonic
@@ -192,7 +192,7 @@ class Lane:
 
     def stop(self) -> None:
         """Take no more; what is queued is given back, what is under way goes on (see `wait_idle`)."""
-        self._recording.stop()
+        self._ledger.stop()
         with self._changed:
             self._stopping = True
             queued = self._take_queued()
@@ -400,12 +400,12 @@ class Lane:
             self._observe(self.name, ending.attempt.outcome if ending.attempt else ending.state, seconds)
         if len(endings) == 1 and endings[0].state == "delivered":
             # Recorded while the next is delivered: many of them share a commit then.
-            self._recording.write_later(endings[0], lambda told: self._end_run(run, told, None))
+            self._ledger.write_later(endings[0], lambda told: self._end_run(run, told, None))
         else:
             self._record(endings, run)  # what a failure means has to be known before the next is tried
 
     def _record(self, endings: Sequence[Ending], run: _Run | None = None) -> None:
-        told = self._recording.write(endings)
+        told = self._ledger.write(endings)
         retries = [ending.due_at for ending in endings if ending.state == "pending"]
         self._end_run(run, told, min(retries, default=None))
 

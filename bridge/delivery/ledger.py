@@ -17,7 +17,7 @@ PAUSE = 0.5
 """Seconds between two tries to write it."""
 
 
-class Recording:
+class Ledger:
     """Records the outcomes of one lane; `learn` is told how its connector does by then. `soon` is how many seconds a
     success may take that nobody waits for.
 
