@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import requests
+import trustme
 from click.testing import CliRunner, Result
 from werkzeug.test import TestResponse
 
+from bridge import HttpClient
 from bridge.app import Bridge, create_app
 from bridge.cli import main
+from bridge.exchange import tls_context
 from bridge.redaction import Redactor
 from bridge.settings import load_settings
 from bridge.store import queries
@@ -326,3 +329,21 @@ def open_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     for desk in desks:
         desk.bridge.drain(2.0)
         desk.bridge.close()
+
+
+@pytest.fixture
+def client() -> Iterator[HttpClient]:
+    with HttpClient(timeout=5) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
+    """A certificate authority the client trusts."""
+    authority, file = trustme.CA(), tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    tls_context.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield authority
+    tls_context.cache_clear()

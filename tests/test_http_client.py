@@ -1,4 +1,4 @@
-"""The HTTP client against real servers on the loopback interface: connections, deadlines, sizes, broken answers."""
+"""The HTTP client against real servers on the loopback interface: connections, sizes, broken answers."""
 
 from __future__ import annotations
 
@@ -7,126 +7,18 @@ import importlib.metadata
 import logging
 import re
 import socket
-import ssl
 import struct
 import threading
-import time
 import traceback
 import tracemalloc
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import Any
 
 import pytest
 import trustme
 
 from bridge import HttpClient, TemporaryFailure
-from bridge.exchange import tls_context
 from bridge.http import MAX_ANSWER
-
-Talk = Callable[[socket.socket, int], None]
-"""One side of a conversation: the accepted connection, and how many were accepted before it."""
-
-SOON = 0.25
-"""A deadline in seconds for servers that never keep it."""
-
-
-@contextmanager
-def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server on a free port, as `host:port`; a connection is closed when `talk` is done with it, or at the end."""
-    threads: list[threading.Thread] = []
-    opened: list[socket.socket] = []
-
-    def serve(accepted: socket.socket, number: int) -> None:
-        with accepted, suppress(OSError):  # the client may hang up: that is what is tested
-            connection = tls.wrap_socket(accepted, server_side=True) if tls else accepted
-            with connection:
-                opened.append(connection)
-                talk(connection, number)
-
-    def accept() -> None:
-        with suppress(OSError):  # the listener was shut down
-            while True:
-                connection, _ = listener.accept()
-                threads.append(threading.Thread(target=serve, args=(connection, len(threads))))
-                threads[-1].start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        acceptor = threading.Thread(target=accept)
-        acceptor.start()
-        try:
-            yield f"127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            acceptor.join()
-            for connection in opened:
-                with suppress(OSError):  # closed already
-                    connection.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
-                thread.join()
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """One request, head and body; empty where the client hung up."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)content-length: (\d+)", head)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
-
-
-def answer(body: bytes = b"ok", *, status: str = "200 OK", headers: str = "") -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
-
-
-def answering(reply: bytes, connections: list[int] | None = None) -> Talk:
-    """Answer every request with the same bytes, on kept connections (whose numbers are noted in `connections`)."""
-
-    def talk(connection: socket.socket, number: int) -> None:
-        if connections is not None:
-            connections.append(number)
-        while read_request(connection):
-            connection.sendall(reply)
-
-    return talk
-
-
-@pytest.fixture
-def client() -> Iterator[HttpClient]:
-    with HttpClient(timeout=5) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
-    """A certificate authority the client trusts."""
-    authority, file = trustme.CA(), tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(str(file))
-    tls_context.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(file))
-        yield authority
-    tls_context.cache_clear()
-
-
-def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-def failure_of(client: HttpClient, url: str, **arguments: Any) -> str:
-    with pytest.raises(TemporaryFailure) as caught:
-        client.request("POST", url, **arguments)
-    return str(caught.value)
-
+from tests.plugins_for_tests.talks import Talk, answer, answering, failure_of, read_request, server_tls, serving
 
 # --- what is sent -------------------------------------------------------------------------------------------------
 
@@ -262,114 +154,6 @@ def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(client: Htt
         assert client.request("GET", f"http://{host}/").status == 200
         assert "127.0.0.1" in failure_of(client, f"http://{host}/")
     assert received == [0, 0]
-
-
-# --- the deadline -------------------------------------------------------------------------------------------------
-
-
-def dripping(start: bytes, piece: bytes) -> Talk:
-    """Answer with `start`, then slowly with one `piece` after the other until the client hangs up."""
-
-    def talk(connection: socket.socket, number: int) -> None:
-        read_request(connection)
-        connection.sendall(start)
-        connection.settimeout(0.02)
-        while True:
-            connection.sendall(piece)
-            with suppress(TimeoutError):
-                if not connection.recv(1):
-                    return
-
-    return talk
-
-
-DRIP_A_HEADER = dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")
-DRIP_A_BODY = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"x")
-DRIP_INTERIM_ANSWERS = dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def say_nothing(connection: socket.socket, number: int) -> None:
-    while connection.recv(65536):
-        pass
-
-
-def after_the_first(talk: Talk) -> Talk:
-    """Serve one request well, so that the second comes on a kept connection."""
-
-    def both(connection: socket.socket, number: int) -> None:
-        assert read_request(connection)
-        connection.sendall(answer())
-        talk(connection, number)
-
-    return both
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    assert SOON * 0.9 < time.monotonic() - started < SOON + 1
-
-
-@pytest.mark.parametrize("talk", [DRIP_A_HEADER, DRIP_A_BODY, DRIP_INTERIM_ANSWERS, say_nothing])
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_deadline_ends_what_drips(client: HttpClient, authority: trustme.CA, scheme: str, talk: Talk) -> None:
-    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
-    with serving(talk, tls) as host, bounded():
-        said = failure_of(client, f"{scheme}://{host}/", timeout=SOON)
-    assert said.startswith(f"{host} timed out after {SOON} s")
-
-
-@pytest.mark.parametrize("talk", [DRIP_A_HEADER, DRIP_A_BODY, say_nothing])
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_deadline_holds_on_a_kept_connection(
-    client: HttpClient, authority: trustme.CA, scheme: str, talk: Talk
-) -> None:
-    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
-    with serving(after_the_first(talk), tls) as host:
-        url = f"{scheme}://{host}/"
-        assert client.request("POST", url).status == 200
-        with bounded():
-            assert "timed out after" in failure_of(client, url, timeout=SOON)
-        # The connection that was cut is not used again: a fresh one is answered.
-        assert client.request("POST", url).status == 200
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_deadline_ends_sending_to_a_server_that_does_not_read(
-    client: HttpClient, authority: trustme.CA, scheme: str
-) -> None:
-    done = threading.Event()
-    tls = server_tls(authority, "127.0.0.1") if scheme == "https" else None
-
-    def read_nothing(connection: socket.socket, number: int) -> None:
-        done.wait(5)
-
-    with serving(read_nothing, tls) as host:
-        with bounded():
-            assert "timed out after" in failure_of(client, f"{scheme}://{host}/", body=bytes(9_000_000), timeout=SOON)
-        done.set()
-
-
-def test_the_deadline_ends_a_tls_handshake_that_is_not_answered(client: HttpClient) -> None:
-    with serving(say_nothing) as host, bounded():
-        assert "timed out after" in failure_of(client, f"https://{host}/", timeout=SOON)
-
-
-def test_a_request_can_shorten_the_deadline_and_not_extend_it() -> None:
-    with serving(say_nothing) as host, HttpClient(timeout=SOON) as client, bounded():
-        failure_of(client, f"http://{host}/", timeout=60)
-
-
-def test_a_dead_address_does_not_use_up_the_time_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A listener whose queue is full answers no further connection.
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as dead, serving(answering(answer())) as host:
-        address = dead.getsockname()
-        with socket.create_connection(address), HttpClient(timeout=2 * SOON) as client:
-            kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
-            found = [(*kind, address), (*kind, ("127.0.0.1", int(host.split(":")[1])))]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-            assert client.request("GET", "http://chat.example/").status == 200
 
 
 # --- the size of an answer ----------------------------------------------------------------------------------------
