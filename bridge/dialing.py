@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -26,21 +26,6 @@ def permitted(host: str, port: int, addresses: Sequence[Any], destinations: Dest
         also = "" if shown == host else f" ({shown})"
         raise Misconfigured(f"{host}:{port}{also} {reason}: connectors may not reach it; check the address")
     return good
-
-
-class PoolAdapter(HTTPAdapter):
-    """An adapter whose connections, to a proxy too, come from `pools`."""
-
-    pools: Mapping[str, type[HTTPConnectionPool]]
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = self.pools
-
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        manager.pool_classes_by_scheme = self.pools
-        return manager
 
 
 # --- sessions of libraries ----------------------------------------------------------------------------------------
@@ -74,14 +59,22 @@ class _CheckedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _CheckedTlsConnection
 
 
-class CheckedAdapter(PoolAdapter):
+class CheckedAdapter(HTTPAdapter):
     """For a session that a library brings: `destinations` says what may be dialled for a URL."""
-
-    pools = {"http": _CheckedPool, "https": _CheckedTlsPool}  # noqa: RUF012  # a constant
 
     def __init__(self, destinations: Callable[[str], Destinations]) -> None:
         self._destinations = destinations
+        self._pools = {"http": _CheckedPool, "https": _CheckedTlsPool}
         super().__init__()
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         token = _dialled.set(self._destinations(request.url or ""))

@@ -15,18 +15,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import requests.utils
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import LocationParseError
 
 from bridge.destinations import Destinations
-from bridge.dialing import PoolAdapter, permitted
+from bridge.dialing import permitted
 
 
 @dataclass(slots=True)
@@ -57,10 +54,15 @@ current: ContextVar[Exchange] = ContextVar("callbridge_http_exchange")
 """The exchange that this thread is in."""
 
 
+TOLERANCE = 0.02
+"""Seconds by which a deadline may be missed: to set a socket's timeout is a system call, and gives up the interpreter
+lock, so it is not done anew for every few bytes."""
+
+
 class _Socket(socket.socket):
     def recv_into(self, *args: Any) -> int:
         exchange = current.get()
-        self.settimeout(exchange.left())
+        self._keep_to(exchange)
         count = super().recv_into(*args)
         exchange.heard = exchange.heard or count > 0
         return count
@@ -68,71 +70,21 @@ class _Socket(socket.socket):
     def sendall(self, *args: Any) -> None:
         exchange = current.get()
         exchange.sent = True
-        self.settimeout(exchange.left())
+        self._keep_to(exchange)
         super().sendall(*args)
 
     def send(self, *args: Any) -> int:  # what sendall of a TLS socket is made of
-        self.settimeout(current.get().left())
+        self._keep_to(current.get())
         return super().send(*args)
+
+    def _keep_to(self, exchange: Exchange) -> None:
+        left = exchange.left()
+        if abs(left - (self.gettimeout() or 0.0)) > TOLERANCE:
+            self.settimeout(left)
 
 
 class _TlsSocket(_Socket, ssl.SSLSocket):
     pass
-
-
-class _Connection(HTTPConnection):
-    """A connection that sends the head and the body of a request together: apart they are two packets, and wake the
-    other side twice."""
-
-    _gathered: list[bytes] | None = None
-
-    def _new_conn(self) -> socket.socket:
-        return _connect(self.host, self.port, self.socket_options or ())
-
-    def request(self, *args: Any, **options: Any) -> None:
-        self._gathered = []
-        try:
-            super().request(*args, **options)
-            request = b"".join(self._gathered)
-        finally:
-            self._gathered = None
-        self.send(request)
-
-    def send(self, data: Any) -> None:
-        if self._gathered is None:
-            super().send(data)
-        else:
-            self._gathered.append(data)
-
-
-class _TlsConnection(_Connection, HTTPSConnection):
-    def connect(self) -> None:
-        self.ssl_context = tls_context()
-        super().connect()
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class Adapter(PoolAdapter):
-    """An adapter of requests whose sockets keep to the deadline of the `current` exchange."""
-
-    pools = {"http": _Pool, "https": _TlsPool}  # noqa: RUF012  # a constant
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave the certificates to the one TLS context: requests would load them anew for every connection."""
-
-    def close(self) -> None:
-        # urllib3 leaves this to the garbage collector, which is late where a failure's traceback refers to a pool.
-        for key in self.poolmanager.pools.keys():  # noqa: SIM118  # the container cannot be iterated
-            with contextlib.suppress(KeyError):  # another thread closes too
-                self.poolmanager.pools[key].close()
-        super().close()
 
 
 @functools.cache  # loading the certificates takes long and they take memory: once is enough for all clients
@@ -145,10 +97,12 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-def _connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes]]) -> socket.socket:
-    """A socket connected to the first address of `host` that takes it.
+def dial(host: str, port: int) -> socket.socket:
+    """A socket connected to the first permitted address of `host` that takes it.
 
-    Its timeout is what is left of the deadline: the TLS handshake keeps to it.
+    Its timeout is what is left of the deadline of the `current` exchange: a TLS handshake keeps to it. Raises OSError
+    where nobody takes it, `Misconfigured` where no address may be dialled, and urllib3's LocationParseError where the
+    host is no name at all.
     """
     exchange = current.get()
     exchange.connected = True
@@ -158,8 +112,7 @@ def _connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes
         with contextlib.ExitStack() as opened:
             try:
                 connection = opened.enter_context(_Socket(family, kind, protocol))
-                for option in options:
-                    connection.setsockopt(*option)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # A share of what is left, so that one dead address does not use up the time of the next.
                 connection.settimeout(exchange.left() / (len(addresses) - position))
                 connection.connect(address)

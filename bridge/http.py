@@ -34,7 +34,8 @@ from urllib3.exceptions import HTTPError, LocationValueError
 from bridge.destinations import Destinations
 from bridge.dialing import CheckedAdapter, permitted
 from bridge.errors import Misconfigured, PermanentFailure, TargetGone, TemporaryFailure
-from bridge.exchange import Adapter, Exchange, current
+from bridge.exchange import Exchange, current
+from bridge.transport import Adapter
 
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are kept, after decoding, where nobody asks for more; what is beyond is dropped."""
@@ -226,7 +227,7 @@ class HttpClient:
         self._timeout = timeout
         # Without a session: there are no cookies to keep and no redirects to follow, and nothing of the environment
         # counts.
-        self._adapter = Adapter(pool_maxsize=connections)
+        self._adapter = Adapter(connections, proxy)
 
     def __enter__(self) -> Self:
         return self
@@ -319,11 +320,12 @@ class HttpClient:
         except _NETWORK_FAULTS:
             if not exchange.went_stale:
                 raise
-        return self._send(request, exchange.left(), limit)  # urllib3 puts a fresh connection in the dead one's place
+        self._adapter.close()  # what else is kept is of the same age
+        return self._send(request, exchange.left(), limit)
 
     def _send(self, request: requests.PreparedRequest, seconds: float, limit: int) -> HttpResponse:
         # Leaving the block closes the connection, unless the answer was read to its end and it is back in the pool.
-        with self._adapter.send(request, stream=True, timeout=seconds, proxies=self._proxies) as answer:
+        with self._adapter.send(request, stream=True, timeout=seconds) as answer:
             body = answer.raw.read(limit + 1, decode_content=True)
             return HttpResponse(answer.status_code, answer.headers, body[:limit])
 
