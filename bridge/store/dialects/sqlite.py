@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ from bridge.store.presence import Presence
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
+BUSY_POLL = 0.0005
+"""Seconds between two looks whether it still writes. SQLite itself looks less and less often, up to ten times a second:
+while one process writes without end, another one then finds the moments between its transactions by chance alone."""
 SILENT_SECONDS = 10.0
 """Seconds after which one that leads and has not said so counts as stopped."""
 LARGEST_CHECKED = 1024**3
@@ -55,7 +58,7 @@ class Sqlite:
 
     def engines(self, url: URL) -> tuple[Engine, Engine]:
         _make_folder(url)
-        return _engine(url, "BEGIN IMMEDIATE"), _engine(url, "BEGIN")
+        return _engine(url, _begin_to_write, 0.0), _engine(url, _begin_to_read, BUSY_SECONDS)
 
     def occupy(self, url: URL) -> Occupancy | None:
         file = sqlite_file(url)
@@ -81,6 +84,8 @@ class Sqlite:
         """The file is overwritten at once (`secure_delete`); its log is moved into it and cut off."""
         with writer.connect() as connection:
             driver = connection.connection.driver_connection
+            if driver is not None:
+                driver.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
             is_cut = driver is None or driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
         return None if is_cut else "the log beside the store is in use: what was erased leaves it with the next writes"
 
@@ -209,13 +214,34 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _engine(url: URL, begin: str) -> Engine:
+def _begin_to_read(connection: Connection) -> None:
+    execute(connection, "BEGIN")
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Take the write lock. Raises SQLAlchemy's OperationalError where another process has it for too long."""
+    begin = "BEGIN IMMEDIATE"
+    driver = connection.connection.cursor()
+    deadline = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            driver.execute(begin)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                break
+            time.sleep(BUSY_POLL)
+        else:
+            return
+    execute(connection, begin)
+
+
+def _engine(url: URL, begin: Callable[[Connection], None], timeout: float) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=8,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": timeout, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "do_connect")
@@ -232,8 +258,5 @@ def _engine(url: URL, begin: str) -> Engine:
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        execute(connection, begin)
-
+    event.listen(engine, "begin", begin)
     return engine
