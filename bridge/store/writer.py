@@ -199,21 +199,25 @@ class Writer:
 
     def _take(self) -> list[Job] | None:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""
-        jobs: list[Job] = []
         try:
             job = self._jobs.get(timeout=FOREIGN_POLL if self._dialect.is_polled else None)
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == LARGEST_BATCH:
-                    break
-                job = self._jobs.get_nowait()
-            if job is None and not jobs:
-                return None
-            if job is None:
-                self._jobs.put(None)  # what came before it first
         except Empty:
-            pass
-        return [job for job in jobs if not job.is_over]
+            return []
+        if job is None:
+            return None
+        jobs = [job]
+        self._gather(jobs)
+        return jobs
+
+    def _gather(self, jobs: list[Job]) -> None:
+        """Add what waits by now."""
+        with contextlib.suppress(Empty):
+            while len(jobs) < LARGEST_BATCH:
+                job = self._jobs.get_nowait()
+                if job is None:
+                    self._jobs.put(None)  # what came before it first
+                    return
+                jobs.append(job)
 
     def _commit_at_last(self, jobs: list[Job]) -> None:
         """Commit, on another connection where this one broke since it was last used (the server was started again) or
@@ -225,20 +229,20 @@ class Writer:
         for pause in CONFLICT_PAUSES:
             connection = self._connected()
             try:
-                return self._commit(connection, jobs)
+                return self._commit(connection, jobs, self._gather)
             except DBAPIError as error:
                 if not self._dialect.is_passing(error):
                     raise
             self._disconnect()
             time.sleep(random.uniform(0, pause))  # noqa: S311  # so that two do not meet again
-        return self._commit(self._connected(), jobs)
+        return self._commit(self._connected(), jobs, self._gather)
 
-    def _commit(self, connection: Connection, jobs: list[Job]) -> None:
-        jobs = [job for job in jobs if not job.is_over]
-        if not jobs:
+    def _commit(self, connection: Connection, jobs: list[Job], gather: Callable[[list[Job]], None]) -> None:
+        """Commit the jobs, and those that `gather` adds to them once the transaction has begun."""
+        if all(job.is_over for job in jobs):
             return
         try:
-            done = _transact(connection, jobs)
+            done = _transact(connection, jobs, gather)
             if not self._is_damaged:
                 self.trouble = None
         except Exception as error:  # whatever one job raises must not fail the others
@@ -252,7 +256,7 @@ class Writer:
                 return
             _log.warning("one of %d jobs failed (%s): they are committed one by one", len(jobs), type(error).__name__)
             for job in jobs:
-                self._commit(connection, [job])
+                self._commit(connection, [job], lambda _jobs: None)
             return
         for job, result in done:
             job.end(result)
@@ -279,13 +283,15 @@ class Writer:
         self._data_version = version
 
 
-def _transact(connection: Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
-    """One transaction for all jobs, those of the same work together."""
+def _transact(connection: Connection, jobs: list[Job], gather: Callable[[list[Job]], None]) -> list[tuple[Job, Any]]:
+    """One transaction for all jobs that are not over, those of the same work together."""
     together: dict[Work, list[Job]] = {}
-    for job in jobs:
-        together.setdefault(job.work, []).append(job)
     done: list[tuple[Job, Any]] = []
     with connection.begin():
+        gather(jobs)  # what has come in while another process was writing
+        for job in jobs:
+            if not job.is_over:
+                together.setdefault(job.work, []).append(job)
         # In every process in the same order, so that two which lock the same rows do not wait for each other.
         for work, members in sorted(together.items(), key=lambda one: one[0].__qualname__):
             results = work(connection, [job.item for job in members])
