@@ -64,10 +64,8 @@ class HttpResponse:
     @property
     def text(self) -> str:
         """The body in the charset the server named, else UTF-8; what cannot be decoded is replaced."""
-        content_type = Message()
-        content_type["Content-Type"] = self.headers.get("Content-Type", "")
         try:
-            return self.body.decode(content_type.get_content_charset("utf-8"), "replace")
+            return self.body.decode(_charset(self.headers.get("Content-Type", "")), "replace")
         except (LookupError, ValueError):  # no charset Python knows
             return self.body.decode("utf-8", "replace")
 
@@ -112,6 +110,13 @@ class HttpResponse:
             now = _date(self.headers.get("Date", "")) or datetime.now(UTC)
             seconds = (until - now).total_seconds()
         return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+@functools.lru_cache(maxsize=64)  # a server names the same one each time
+def _charset(content_type: str) -> str:
+    header = Message()
+    header["Content-Type"] = content_type
+    return header.get_content_charset("utf-8")
 
 
 def _phrase(status: int) -> str:

@@ -29,6 +29,10 @@ WATCH_SECONDS = 0.5
 """Seconds between two looks for jobs that nobody waits for and that the store does not answer."""
 FOREIGN_POLL = 0.1
 """Seconds between two looks whether another process has written, where nothing tells us (SQLite)."""
+NEIGHBOUR_POLL = 0.025
+"""The same while there is one that writes."""
+NEIGHBOUR_SECONDS = 60.0
+"""Seconds for which one that has written counts as one that writes."""
 
 _log = logging.getLogger("callbridge.store")
 
@@ -110,6 +114,7 @@ class Writer:
         self._connection: Connection | None = None
         self._data_version: int | None = None
         self._next_look = 0.0
+        self._neighbour_until = 0.0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._watch = threading.Thread(target=self._end_late_jobs, name="store-watch", daemon=True)
 
@@ -200,7 +205,7 @@ class Writer:
     def _take(self) -> list[Job] | None:
         """The jobs that wait, none after a quiet moment, None when it is time to end."""
         try:
-            job = self._jobs.get(timeout=FOREIGN_POLL if self._dialect.is_polled else None)
+            job = self._jobs.get(timeout=self._poll if self._dialect.is_polled else None)
         except Empty:
             return []
         if job is None:
@@ -275,12 +280,17 @@ class Writer:
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + FOREIGN_POLL
         # On this connection the number changes only when another one has written.
         version = self._dialect.version(connection)
         if self._data_version is not None and version != self._data_version:
+            self._neighbour_until = now + NEIGHBOUR_SECONDS
             self._on_foreign_write()
         self._data_version = version
+        self._next_look = now + self._poll
+
+    @property
+    def _poll(self) -> float:
+        return NEIGHBOUR_POLL if time.monotonic() < self._neighbour_until else FOREIGN_POLL
 
 
 def _transact(connection: Connection, jobs: list[Job], gather: Callable[[list[Job]], None]) -> list[tuple[Job, Any]]:

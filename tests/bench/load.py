@@ -39,11 +39,12 @@ class Order:
 
 @dataclass
 class Report:
-    """What came of it. Times are in seconds, `sent` and `late` (behind the clock) by the monotonic clock.
+    """What came of it. Times are in seconds, `began`, `sent` and `late` (behind the clock) by the monotonic clock.
 
     `cpu` is this process's own time from the first post to the last answer.
     """
 
+    began: float = 0.0
     seconds: float = 0.0
     cpu: float = 0.0
     refused: int = 0
@@ -93,12 +94,12 @@ class Load:
 
     def run(self) -> Report:
         posts = self._make_posts()
-        started, cpu = time.monotonic(), time.process_time()
+        self._report.began, cpu = time.monotonic(), time.process_time()
         if self._order.rate is None:
             self._saturate(iter(posts))
         else:
             self._keep_pace(posts, self._order.rate)
-        self._report.seconds = time.monotonic() - started
+        self._report.seconds = time.monotonic() - self._report.began
         self._report.cpu = time.process_time() - cpu
         return self._report
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -35,3 +37,14 @@ def pss_megabytes(pids: list[int]) -> float:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         kilobytes += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
     return kilobytes * 1024 / 1e6
+
+
+@contextmanager
+def bound_to(core: int) -> Iterator[None]:
+    """What is started meanwhile stays on one core, counted from 0."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(allowed)[core]})  # the children inherit it
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -65,6 +65,8 @@ class Rig:
     """Posts a second that the handler written by hand takes and sends on within the request."""
     by_hand_arrival: dict[int, float] = field(default_factory=dict)
     """Its p99 from post to arrival in seconds, by posts a second."""
+    sustained: dict[str, float] = field(default_factory=dict)
+    """Posts a second that came all the way, from the first post to the last arrival, by how that was arranged."""
 
     @contextmanager
     def bridge(self, name: str, config: str, words: str) -> Iterator[BridgeProcess]:
