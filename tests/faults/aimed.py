@@ -13,12 +13,12 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.engine.default import DefaultDialect
-from urllib3.connection import HTTPConnection
 
 from bridge.cli import main
 from bridge.delivery import lane
@@ -82,9 +82,9 @@ def read_only(_shot: Shot) -> None:
     """Let SQLite write nothing while there is a file of that name in the folder."""
     transact = writer._transact
 
-    def transacting(connection: Connection, jobs: Any) -> Any:
+    def transacting(connection: Connection, jobs: Any, gather: Any) -> Any:
         execute(connection, f"PRAGMA query_only = {Path('read-only').exists():d}")
-        return transact(connection, jobs)
+        return transact(connection, jobs, gather)
 
     writer._transact = transacting
 
@@ -106,7 +106,7 @@ BOUNDARIES: dict[str, Callable[[Shot], None]] = {
     "before the commit": partial(at_commit, after=False),
     "after the commit": partial(at_commit, after=True),
     "after the claim": partial(at_call, Lane, "push"),
-    "while sending": partial(at_call, HTTPConnection, "getresponse"),
+    "while sending": partial(at_call, HTTPResponse, "begin"),
     "before the record": partial(at_call, Lane, "_conclude"),
     "while retrying": partial(at_call, Lane, "_call", when=is_retry),
     "while replaying": partial(at_call, Lane, "_call", when=is_replay),
