@@ -81,7 +81,7 @@ class Adapter(HTTPAdapter):
             answer.close()
             connection.socket.close()
             raise
-        return Answer(answer, connection, self._keep)
+        return Answer(method, answer, connection, self._keep)
 
     def _take(self, server: _Server) -> _Connection | None:
         """A kept connection to a server, the last that was used; None without one that is still open."""
@@ -127,9 +127,15 @@ class Answer:
     answer is not over. It has what is used of requests' own."""
 
     def __init__(
-        self, answer: http.client.HTTPResponse, connection: _Connection, keep: Callable[[_Connection], None]
+        self,
+        method: str,
+        answer: http.client.HTTPResponse,
+        connection: _Connection,
+        keep: Callable[[_Connection], None],
     ) -> None:
+        self._method = method
         self._answer = answer
+        self._decoded: HTTPResponse | None = None
         self._connection = connection
         self._keep = keep
         self.raw = self
@@ -158,8 +164,11 @@ class Answer:
         says.
         """
         if decode_content and "Content-Encoding" in self.headers:
-            body = HTTPResponse(self._answer, self.headers, self.status_code, preload_content=False)
-            return body.read(amt, decode_content=True)
+            # Held: where it goes, it closes the answer, which then looks as if it had been read to its end.
+            self._decoded = HTTPResponse(
+                self._answer, self.headers, self.status_code, preload_content=False, request_method=self._method
+            )
+            return self._decoded.read(amt, decode_content=True)
         part = self._answer.read(amt)
         if len(part) < amt and self._answer.length:
             raise http.client.IncompleteRead(part, self._answer.length)

@@ -1,0 +1,27 @@
+"""Kept connections of the HTTP client: which answers leave them fit for the next request, and which do not."""
+
+from __future__ import annotations
+
+import gzip
+import random
+
+from bridge import HttpClient
+from tests.plugins_for_tests.talks import answer, answering, serving
+
+HEAD_OF_ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Encoding: gzip\r\n\r\n"
+
+
+def test_a_connection_is_closed_where_the_compressed_answer_is_not_read_to_its_end(client: HttpClient) -> None:
+    long = gzip.compress(random.Random(1).randbytes(200_000), mtime=0)  # what cannot be compressed
+    connections: list[int] = []
+    with serving(answering(answer(long, headers="Content-Encoding: gzip\r\n"), connections)) as host:
+        statuses = [client.request("GET", f"http://{host}/").status for _ in range(2)]
+    assert (statuses, connections) == ([200, 200], [0, 1])
+
+
+def test_an_answer_to_head_has_no_body_whatever_its_headers_say(client: HttpClient) -> None:
+    connections: list[int] = []
+    with serving(answering(HEAD_OF_ZIPPED, connections)) as host:
+        answers = [client.request("HEAD", f"http://{host}/") for _ in range(2)]
+    assert [(one.status, one.body) for one in answers] == [(200, b"")] * 2
+    assert connections == [0]
