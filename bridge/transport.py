@@ -75,7 +75,9 @@ class Adapter(HTTPAdapter):
         answer = http.client.HTTPResponse(connection.socket, method=method)
         try:
             own = {name: value for name, value in way.headers if name not in headers}
-            connection.socket.sendall(_head(method, way.target, {**own, **headers}) + (body or b""))
+            request = _head(method, way.target, {**own, **headers}) + (body or b"")
+            with suppress(BrokenPipeError, ConnectionResetError):  # the server may have answered before it read all
+                connection.socket.sendall(request)
             answer.begin()
         except BaseException:
             answer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import socket
 
 from bridge import HttpClient
 from tests.plugins_for_tests.talks import answer, answering, serving
@@ -25,3 +26,13 @@ def test_an_answer_to_head_has_no_body_whatever_its_headers_say(client: HttpClie
         answers = [client.request("HEAD", f"http://{host}/") for _ in range(2)]
     assert [(one.status, one.body) for one in answers] == [(200, b"")] * 2
     assert connections == [0]
+
+
+def test_an_answer_is_heard_though_it_came_before_the_request_was_sent_whole(client: HttpClient) -> None:
+    def refuse(connection: socket.socket, number: int) -> None:
+        connection.recv(1000)
+        connection.sendall(answer(b"too big", status="413 Content Too Large", headers="Connection: close\r\n"))
+
+    with serving(refuse) as host:
+        response = client.request("POST", f"http://{host}/", body=bytes(5_000_000))
+    assert (response.status, response.body) == (413, b"too big")
