@@ -78,7 +78,7 @@ class Adapter(HTTPAdapter):
             request = _head(method, way.target, {**own, **headers}) + (body or b"")
             with suppress(BrokenPipeError, ConnectionResetError):  # the server may have answered before it read all
                 connection.socket.sendall(request)
-            answer.begin()
+            _begin(answer)
         except BaseException:
             answer.close()
             connection.socket.close()
@@ -151,7 +151,7 @@ class Answer:
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        # 1xx is no last word: what comes after it must not be taken for the answer to the next request.
+        # After 101 the server speaks another protocol: that must not be taken for the answer to the next request.
         is_over = self._answer.isclosed() and not self._answer.will_close and self.status_code >= HTTPStatus.OK
         self._answer.close()
         if is_over and failed is None:
@@ -175,6 +175,14 @@ class Answer:
         if len(part) < amt and self._answer.length:
             raise http.client.IncompleteRead(part, self._answer.length)
         return part
+
+
+def _begin(answer: http.client.HTTPResponse) -> None:
+    """Read the head of the answer. Raises OSError, and HTTPException where it is none."""
+    answer.begin()
+    while answer.status < HTTPStatus.OK and answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        answer.headers = None  # type: ignore[assignment]  # an interim answer, such as 103: the last one follows
+        answer.begin()
 
 
 @dataclass(slots=True, eq=False)

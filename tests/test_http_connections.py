@@ -6,6 +6,8 @@ import gzip
 import random
 import socket
 
+import pytest
+
 from bridge import HttpClient
 from tests.plugins_for_tests.talks import answer, answering, serving
 
@@ -36,3 +38,20 @@ def test_an_answer_is_heard_though_it_came_before_the_request_was_sent_whole(cli
     with serving(refuse) as host:
         response = client.request("POST", f"http://{host}/", body=bytes(5_000_000))
     assert (response.status, response.body) == (413, b"too big")
+
+
+@pytest.mark.parametrize("interim", ["102 Processing", "103 Early Hints"])
+def test_an_interim_answer_is_not_taken_for_the_answer(client: HttpClient, interim: str) -> None:
+    connections: list[int] = []
+    reply = f"HTTP/1.1 {interim}\r\nLink: </style.css>\r\n\r\n".encode() * 2 + answer(b"last")
+    with serving(answering(reply, connections)) as host:
+        answers = [client.request("POST", f"http://{host}/") for _ in range(2)]
+    assert [(one.status, one.body, "Link" in one.headers) for one in answers] == [(200, b"last", False)] * 2
+    assert connections == [0]
+
+
+def test_a_connection_that_changes_its_protocol_is_not_kept(client: HttpClient) -> None:
+    connections: list[int] = []
+    with serving(answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\nframes", connections)) as host:
+        assert [client.request("GET", f"http://{host}/").status for _ in range(2)] == [101, 101]
+    assert connections == [0, 1]
