@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import threading
 import time
 import weakref
@@ -177,12 +178,24 @@ class Answer:
         return part
 
 
+class _Reader(io.BufferedReader):
+    """Reads no more than what is asked for: the standard library takes a chunk of -1 bytes for one without an end."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise http.client.HTTPException("a chunk of less than nothing")
+        return super().read(size)
+
+
 def _begin(answer: http.client.HTTPResponse) -> None:
     """Read the head of the answer. Raises OSError, and HTTPException where it is none."""
+    answer.fp = _Reader(answer.fp.detach())
     answer.begin()
     while answer.status < HTTPStatus.OK and answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
         answer.headers = None  # type: ignore[assignment]  # an interim answer, such as 103: the last one follows
         answer.begin()
+    if len(set(answer.headers.get_all("Content-Length", ()))) > 1:
+        raise http.client.HTTPException("nobody can tell where the answer ends")
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from bridge import HttpClient
-from tests.plugins_for_tests.talks import answer, answering, serving
+from tests.plugins_for_tests.talks import answer, answering, failure_of, serving
 
 HEAD_OF_ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Encoding: gzip\r\n\r\n"
 
@@ -55,3 +55,15 @@ def test_a_connection_that_changes_its_protocol_is_not_kept(client: HttpClient) 
     with serving(answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\nframes", connections)) as host:
         assert [client.request("GET", f"http://{host}/").status for _ in range(2)] == [101, 101]
     assert connections == [0, 1]
+
+
+def test_an_answer_of_two_lengths_is_none(client: HttpClient) -> None:
+    with serving(answering(answer(headers="Content-Length: 9\r\n"))) as host:
+        assert "no answer that is readable HTTP" in failure_of(client, f"http://{host}/")
+
+
+@pytest.mark.parametrize("size", ["-1", "-5"])
+def test_a_chunk_of_less_than_nothing_is_no_answer(client: HttpClient, size: str) -> None:
+    reply = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\nok\r\n0\r\n\r\n".encode()
+    with serving(answering(reply)) as host:
+        assert "no answer that is readable HTTP" in failure_of(client, f"http://{host}/")
