@@ -55,7 +55,7 @@ current: ContextVar[Exchange] = ContextVar("callbridge_http_exchange")
 
 
 TOLERANCE = 0.02
-"""Seconds by which a deadline may be missed: to set a socket's timeout is a system call, and gives up the interpreter
+"""Seconds by which a socket may miss its deadline: to set a timeout is a system call, and gives up the interpreter
 lock, so it is not done anew for every few bytes."""
 
 
@@ -79,8 +79,9 @@ class _Socket(socket.socket):
 
     def _keep_to(self, exchange: Exchange) -> None:
         left = exchange.left()
-        if abs(left - (self.gettimeout() or 0.0)) > TOLERANCE:
-            self.settimeout(left)
+        # Never too soon: what times out before the deadline would look like a kept connection that went stale.
+        if not left <= (self.gettimeout() or 0.0) <= left + TOLERANCE:
+            self.settimeout(left + TOLERANCE / 2)
 
 
 class _TlsSocket(_Socket, ssl.SSLSocket):

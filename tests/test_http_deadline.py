@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from bridge import HttpClient
+from bridge.exchange import TOLERANCE
 from tests.plugins_for_tests.talks import SOON, Talk, answer, answering, failure_of, read_request, server_tls, serving
 
 
@@ -118,3 +119,20 @@ def test_a_dead_address_does_not_use_up_the_time_of_the_next(monkeypatch: pytest
             found = [(*kind, address), (*kind, ("127.0.0.1", int(host.split(":")[1])))]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
             assert client.request("GET", "http://chat.example/").status == 200
+
+
+def test_a_request_that_timed_out_is_not_sent_once_more(client: HttpClient) -> None:
+    received: list[bytes] = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        while request := read_request(connection):
+            received.append(request)
+            if len(received) == 1:
+                connection.sendall(answer())
+
+    with serving(talk) as host:
+        url = f"http://{host}/"
+        assert client.request("POST", url, timeout=SOON).status == 200
+        # The timeout that the kept socket still has is nearly the right one, and too short.
+        assert "timed out" in failure_of(client, url, timeout=SOON + TOLERANCE * 0.8)
+    assert len(received) == 2
