@@ -13,6 +13,7 @@ import importlib.metadata
 import logging
 import math
 import os
+import re
 import socket
 import ssl
 import time
@@ -139,11 +140,14 @@ def _date(value: str) -> datetime | None:
 # --- the request --------------------------------------------------------------------------------------------------
 
 _BAD_ADDRESS = "the address cannot be used; it looks like https://host/path"
+_METHOD = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
 @functools.lru_cache(maxsize=256)  # to read an address takes longer than all the rest, and it is the same each time
 def _addressed(method: str, url: str) -> requests.PreparedRequest:
     """A request to `url` without content; its headers are what the URL itself says: user and password."""
+    if not _METHOD.fullmatch(method):
+        raise Misconfigured("the method cannot be sent; it is one word such as POST")
     request = requests.PreparedRequest()
     request.prepare_method(method)
     request.prepare_url(url, None)
@@ -290,8 +294,8 @@ class HttpClient:
         is sent once more on a fresh one, so it may arrive twice.
 
         Raises `TemporaryFailure` where the network or the answer is at fault or the time is up, and `Misconfigured`
-        where the URL or a header cannot be used, or the address may not be reached. The messages hold no more of the
-        URL than its host and port.
+        where the method, the URL or a header cannot be used, or the address may not be reached. The messages hold no
+        more of the URL than its host and port.
         """
         if sum(content is not None for content in (body, json, form)) > 1:
             raise TypeError("give one of body, json and form")

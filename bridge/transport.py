@@ -290,6 +290,6 @@ def _way_to(url: str, proxy: _Proxy | None) -> _Way:
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """The head of a request. What is in it holds no line breaks: requests has made sure of that."""
+    """The head of a request. What is in it holds no line breaks: the client has made sure of that."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
     return "\r\n".join(lines).encode("latin-1")

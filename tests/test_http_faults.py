@@ -92,3 +92,10 @@ def test_the_look_up_of_a_name_keeps_to_the_deadline(monkeypatch: pytest.MonkeyP
         assert "chat.example timed out after 0.2 s" in failure_of(client, "http://chat.example/")
     assert time.monotonic() - started < 2
     answered.set()
+
+
+@pytest.mark.parametrize("method", ["", "PO ST", "POST / HTTP/1.1\r\nX: s3cret\r\n\r\nGET", "GET\n", "P\tT", "ŞET"])
+def test_a_method_that_cannot_be_sent_is_misconfigured(client: HttpClient, method: str) -> None:
+    with pytest.raises(Misconfigured, match="the method cannot be sent") as caught:
+        client.request(method, "http://127.0.0.1/")
+    assert "s3cret" not in str(caught.value)
