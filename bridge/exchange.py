@@ -94,6 +94,7 @@ def tls_context() -> ssl.SSLContext:
     # What the machine trusts (SSL_CERT_FILE and SSL_CERT_DIR count), and what requests brings.
     context = ssl.create_default_context()
     context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    context.set_alpn_protocols(["http/1.1"])  # there are servers that want to be told
     context.sslsocket_class = _TlsSocket
     return context
 

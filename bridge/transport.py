@@ -244,7 +244,8 @@ class _Server:
         if not self.is_tls:
             return connection
         try:
-            return tls_context().wrap_socket(connection, server_hostname=self.host)
+            # Without the dot of the root, which no certificate holds.
+            return tls_context().wrap_socket(connection, server_hostname=self.host.rstrip("."))
         except BaseException:
             connection.close()
             raise
