@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import random
 import socket
+import threading
 
 import pytest
 
-from bridge import HttpClient
-from tests.plugins_for_tests.talks import answer, answering, failure_of, serving
+from bridge import HttpClient, transport
+from tests.plugins_for_tests.talks import answer, answering, failure_of, read_request, serving
 
 HEAD_OF_ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Encoding: gzip\r\n\r\n"
 
@@ -67,3 +68,50 @@ def test_a_chunk_of_less_than_nothing_is_no_answer(client: HttpClient, size: str
     reply = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\nok\r\n0\r\n\r\n".encode()
     with serving(answering(reply)) as host:
         assert "no answer that is readable HTTP" in failure_of(client, f"http://{host}/")
+
+
+def test_a_header_that_comes_twice_or_goes_on_in_the_next_line_is_told_as_one(client: HttpClient) -> None:
+    with serving(answering(answer(headers="X-A: 1\r\nX-B: b\r\nx-a: 2\r\nX-C: one\r\n\t two\r\n"))) as host:
+        headers = client.request("GET", f"http://{host}/").headers
+    assert (headers["X-A"], headers["X-B"], headers["X-C"]) == ("1, 2", "b", "one two")
+
+
+def test_a_connection_that_was_idle_for_long_is_looked_at_before_it_is_used(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TRUSTED_SECONDS", 0.0)
+    answered, closing = threading.Event(), threading.Event()
+
+    def give_up(connection: socket.socket, number: int) -> None:
+        while read_request(connection):
+            connection.sendall(answer())
+            if number == 0:
+                assert answered.wait(5)
+                connection.sendall(answer(status="408 Request Timeout", headers="Connection: close\r\n"))
+                closing.set()
+
+    with serving(give_up) as host:
+        first = client.request("POST", f"http://{host}/")
+        answered.set()
+        assert closing.wait(5)
+        assert (first.status, client.request("POST", f"http://{host}/").status) == (200, 200)
+
+
+def test_of_more_connections_than_are_kept_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "KEPT_SERVERS", 1)
+    hung_up = threading.Event()
+    connections: list[int] = []
+
+    def wait_for_the_end(connection: socket.socket, number: int) -> None:
+        answering(answer())(connection, number)
+        hung_up.set()
+
+    with (
+        serving(wait_for_the_end) as one,
+        serving(answering(answer(), connections)) as other,
+        HttpClient(timeout=5, connections=1) as client,
+    ):
+        for host in (one, other, other):
+            assert client.request("GET", f"http://{host}/").status == 200
+        assert hung_up.wait(5)
+        assert connections == [0]
