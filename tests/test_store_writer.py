@@ -110,6 +110,38 @@ def test_work_of_different_kinds_goes_into_one_transaction_too(start: Callable[.
     assert (first.result(20), second.result(20)) == ("kept a", True)
 
 
+def test_what_is_asked_for_while_another_process_writes_shares_the_next_transaction(
+    start: Callable[..., Writer], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    beginning = threading.Event()
+    begin = sqlite._begin_to_write
+
+    def counted(connection: Connection, names: Sequence[str]) -> list[str]:
+        batches.append(len(names))
+        return keep(connection, names)
+
+    def begin_to_write(connection: Connection) -> None:
+        beginning.set()
+        begin(connection)
+
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 20)
+    monkeypatch.setattr(sqlite, "_begin_to_write", begin_to_write)
+    writer = start()
+    writer.call(keep, "first")
+    beginning.clear()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    jobs = [writer.submit(counted, "a")]
+    assert beginning.wait(20)
+    jobs += [writer.submit(counted, name) for name in ("b", "c")]
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert [job.result(20) for job in jobs] == ["kept a", "kept b", "kept c"]
+    assert batches == [3]
+
+
 @pytest.mark.parametrize(("bad", "error"), [("a", StoreError), ("worse", LookupError)])
 def test_one_bad_item_does_not_fail_the_others(
     start: Callable[..., Writer], path: Path, bad: str, error: type[Exception]
