@@ -226,7 +226,7 @@ class _Proxy:
 
     host: str
     port: int
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # the password is in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +269,8 @@ class _Way:
     """How the requests to one URL are sent: to whom, what for, and under which headers of the connection's own."""
 
     server: _Server
-    target: str
-    headers: tuple[tuple[str, str], ...]
+    target: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 @functools.lru_cache(maxsize=256)  # a connector's URL is the same each time

@@ -8,7 +8,7 @@ import threading
 
 import trustme
 
-from bridge import HttpClient
+from bridge import HttpClient, transport
 from tests.plugins_for_tests.talks import Talk, answer, failure_of, read_request, server_tls, serving
 
 
@@ -78,3 +78,9 @@ def test_a_proxy_that_hangs_up_is_told() -> None:
         HttpClient(timeout=5, proxy=f"http://{proxy}") as client,
     ):
         assert "crm.example closed the connection" in failure_of(client, "https://crm.example/")
+
+
+def test_no_secret_is_in_the_repr_of_the_way_to_a_server() -> None:
+    proxy = transport._Proxy("proxy.example", 3128, (("Proxy-Authorization", "s3cret"),))
+    for scheme in ("http", "https"):
+        assert "s3cret" not in repr(transport._way_to(f"{scheme}://crm.example/s3cret", proxy))
