@@ -13,7 +13,6 @@ import functools
 import http.client
 import io
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -35,8 +34,6 @@ from bridge.exchange import dial, tls_context
 
 KEPT_SERVERS = 10
 """Connections to so many servers are kept, where each is used by as many threads as may be."""
-TRUSTED_SECONDS = 1.0
-"""Seconds for which a connection that was used just now counts as open without a look at it."""
 
 
 class Adapter(HTTPAdapter):
@@ -100,7 +97,6 @@ class Adapter(HTTPAdapter):
 
     def _keep(self, connection: _Connection) -> None:
         """Keep a connection; beyond the limit the one that was not used for longest gives way."""
-        connection.used_at = time.monotonic()
         with self._changing:
             self._kept.append(connection)
             surplus = self._kept.popleft() if len(self._kept) > self._most_kept else None
@@ -200,15 +196,14 @@ def _begin(answer: http.client.HTTPResponse) -> None:
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """An open connection, and when it was used last (on the monotonic clock)."""
+    """An open connection."""
 
     server: _Server
     socket: socket
-    used_at: float = field(default_factory=time.monotonic)
 
     def is_open(self) -> bool:
-        """Whether the other side has not hung up, as far as can be seen."""
-        return time.monotonic() - self.used_at < TRUSTED_SECONDS or not wait_for_read(self.socket, timeout=0)
+        """Whether the other side has neither hung up nor said what nobody asked for, as far as can be seen."""
+        return not wait_for_read(self.socket, timeout=0)
 
 
 def _close_all(connections: deque[_Connection]) -> None:

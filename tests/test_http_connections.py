@@ -76,10 +76,7 @@ def test_a_header_that_comes_twice_or_goes_on_in_the_next_line_is_told_as_one(cl
     assert (headers["X-A"], headers["X-B"], headers["X-C"]) == ("1, 2", "b", "one two")
 
 
-def test_a_connection_that_was_idle_for_long_is_looked_at_before_it_is_used(
-    client: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "TRUSTED_SECONDS", 0.0)
+def test_a_connection_on_which_more_came_than_was_asked_for_is_not_used_again(client: HttpClient) -> None:
     answered, closing = threading.Event(), threading.Event()
 
     def give_up(connection: socket.socket, number: int) -> None:
