@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,26 @@ def test_what_is_under_way_is_not_taken_by_another_process_and_all_move_along_on
         gate.open()
         one.settle()
         assert (one.states(), len(first.got)) == (["delivered"], 1)
+
+
+@both_ways
+def test_a_try_that_is_under_way_and_fails_comes_again_soon(tmp_path: Path, hours: int) -> None:
+    def fail(batch: Sequence[object]) -> None:
+        gate(batch)
+        raise DOWN
+
+    gate, chat = Gate(), Chat()
+    chat.answer(fail, None)
+    with rig(tmp_path, (connector(retry={"schedule": [30], "jitter": 0}), chat)) as bridge:
+        bridge.miss()
+        gate.wait_entered()
+        bridge.clock.set_by = hours * HOUR
+        bridge.dispatcher.run_once()
+        gate.open()
+        bridge.settle()
+        bridge.advance(31)
+
+        assert bridge.states() == ["delivered"]
 
 
 @both_ways

@@ -57,7 +57,6 @@ class _Run:
     """A call of the connector that is under way. Whoever takes it (`take`) says how it ended, and nobody else."""
 
     claims: Sequence[Claim]
-    started_at: float
     began: float
     taken: threading.Lock = field(default_factory=threading.Lock)
 
@@ -264,7 +263,7 @@ class Lane:
                     self._changed.wait()
                     self._idle -= 1
                 claims, expired, refused = self._choose()
-                run = _Run(claims, self._clock(), self._monotonic())
+                run = _Run(claims, self._monotonic())
                 if claims:
                     self._runs.add(run)
             self._end_untried(expired, refused)
@@ -391,9 +390,10 @@ class Lane:
 
     def _conclude(self, run: _Run, outcomes: Sequence[Outcome], contacts: Sequence[str | None]) -> None:
         seconds = self._monotonic() - run.began
+        started_at = self._clock() - seconds  # by the clock as it is now: it may have been set meanwhile
         self._call_seconds += (seconds - self._call_seconds) / 8
         endings = [
-            self._judge.judge(claim, outcome, started_at=run.started_at, seconds=seconds, contact=contact)
+            self._judge.judge(claim, outcome, started_at=started_at, seconds=seconds, contact=contact)
             for claim, outcome, contact in zip(run.claims, outcomes, contacts, strict=True)
         ]
         for ending in endings:
