@@ -30,7 +30,7 @@ from bridge.routing import Router
 from bridge.services import Services
 from bridge.settings import Settings, secrets_of
 from bridge.silence import SilenceWatch
-from bridge.store import Accepted, Database, Store
+from bridge.store import Accepted, Database, Store, uptime
 from bridge.store.dialects import DUE, PUBLISHED
 from bridge.store.feeds import Feeds, StoreHistory
 from bridge.store.leases import new_token
@@ -59,10 +59,10 @@ class Bridge:
     ) -> None:
         self.settings = settings
         self.duty = duty
-        self.clock = clock
         self.recorder = recorder or FlightRecorder()
         self.stopping = threading.Event()
         self.database = Database(settings.store.url.get_secret_value())
+        self.clock = clock = self.database.clock or clock
         lanes: dict[Place, Lane] = {}
         token = new_token()
         # The store is made before the connectors, which get feeds in it: it is told later whom events are owed to.
@@ -88,12 +88,12 @@ class Bridge:
         regions = {name: source.region for name, source in settings.sources.items()}
         router = Router(tuple(self.plugins.connectors.values()), regions)
         limits = {name: source.silence for name, source in settings.sources.items() if source.silence is not None}
-        silence = SilenceWatch(self.store, limits, clock)
+        self.silence = SilenceWatch(self.store, limits, clock)
         retention = Retention(self.store, settings.privacy.retention, clock)
-        tasks = [silence.look, retention.look, self.feeds.sweep]
+        tasks = [self.silence.look, retention.look, self.feeds.sweep]
         ages = _ages(self.plugins)
         self.dispatcher = Dispatcher(
-            self.store, token, lanes, ages, tasks, clock, recorder=self.recorder, uptime=_uptime
+            self.store, token, lanes, ages, tasks, clock, recorder=self.recorder, uptime=uptime
         )
         for name, connector in self.plugins.connectors.items():
             deliver = self.plugins.caller("connectors", name, "bridge_deliver")
@@ -121,6 +121,7 @@ class Bridge:
         self.database.migrate_apart()
         places = [place for connector in self.plugins.connectors.values() for place in connector.places]
         self.store.start(tuple(self.plugins.sources), places, self._hear)
+        self.silence.start()
         failed = self._call_hooks("bridge_start")
         for name, directory in self.plugins.directories.items():
             if error := directory.error or failed.get(("directories", name)):
@@ -222,11 +223,6 @@ class Bridge:
             *(("connectors", name) for name, one in self.plugins.connectors.items() if has_to_do(one)),
             *(("directories", name) for name, one in self.plugins.directories.items() if one.error is None),
         ]
-
-
-def _uptime() -> float:
-    """Seconds since the boot of the machine, those it slept through too where that is known (Linux)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def create_app(bridge: Bridge) -> Flask:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.calls import CallRecord, decide, describe, happened_at, is_repeat, merge
@@ -30,6 +30,10 @@ class Arrival:
     reading: Reading
     digest: str
     received_at: datetime
+
+    def moved(self, jump: float) -> Arrival:
+        """The same after the clock has jumped by so many seconds."""
+        return replace(self, received_at=self.received_at + timedelta(seconds=jump)) if jump else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,18 +101,20 @@ def quarantine(path: Path | None, as_json: bool, limit: int | None) -> None:
 def replay(path: Path | None, ids: tuple[str, ...], dead: bool, connector: str | None) -> None:
     """Deliver again: deliveries by their id (or all of an event, by its id), or every dead one."""
     from bridge.store import replay as replaying
+    from bridge.store.dialects import dialect_of
 
     if bool(ids) == dead or (connector and not dead):
         raise click.UsageError("name ids, or say --dead (with --connector for one connector)")
     with writing(path) as connection:
+        now = dialect_of(connection).now(connection)
         if ids:
             known = replaying.known_ids(connection, ids)
             unknown = [one for one in ids if one not in known]
             if unknown:
                 raise BridgeError(f"there is no such delivery or event: {', '.join(unknown)}; nothing is replayed")
-            replayed = replaying.replay_ids(connection, ids, time.time())
+            replayed = replaying.replay_ids(connection, ids, now)
         else:
-            replayed = replaying.replay_dead(connection, connector, time.time())
+            replayed = replaying.replay_dead(connection, connector, now)
     click.echo(f"{len(replayed)} to be delivered again")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,10 +42,11 @@ def connectors(ctx: click.Context, path: Path | None, as_json: bool) -> None:
         return
     from bridge.connectors import describe_connectors
     from bridge.plugins import examine_plugins
+    from bridge.store.dialects import dialect_of
 
     loaded = examine_plugins(load_settings(path, os.environ))
     with reading(path) as connection:
-        rows = describe_connectors(connection, loaded.connectors, time.time())
+        rows = describe_connectors(connection, loaded.connectors, dialect_of(connection).now(connection))
     columns = ["name", "kind", "state", "error", "waiting", "dead", "last_success"]
     show(iter(rows), columns, as_json, "no connectors")
 

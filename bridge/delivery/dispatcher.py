@@ -190,12 +190,14 @@ class Dispatcher:
         return min(sleep, self._tick())
 
     def _keep_time(self) -> None:
+        jump = self._store.follow_server()
         offset = self._clock() - self._uptime()
         if self._offset is None or abs(offset - self._offset) >= LEAST_JUMP:
-            if jump := self._store.keep_time(offset):
-                _log.warning("the clock has jumped by %.0f s: what waits has moved along", jump)
-                self._look_anew = True
-            self._offset = offset
+            jump = self._store.keep_time(offset) or jump
+            # Whoever has moved what waits: what is remembered here of when it is due is of the old time.
+            self._offset, self._look_anew = offset, True
+        if jump:
+            _log.warning("the clock has jumped by %.0f s: what waits has moved along", jump)
 
     def _learn(self) -> None:
         healths = self._store.healths()

@@ -29,8 +29,9 @@ from bridge.store.lapses import expire, leases_held, oldest_waiting, release_lea
 from bridge.store.leases import is_dead
 from bridge.store.outcomes import Concluded, Outcomes, change_health, load_healths, make_places
 from bridge.store.pruning import delete_old, find_old
+from bridge.store.serverclock import LEAST_JUMP, uptime
 from bridge.store.targets import settle_targets
-from bridge.store.timekeeping import LEAST_JUMP, keep_time
+from bridge.store.timekeeping import follow_server, keep_time
 from bridge.store.turns import TurnRequest, take_turns
 from bridge.store.writer import Work, Writer
 
@@ -64,7 +65,8 @@ class Store:
         self._database = database
         self._writer = Writer(database)
         self._arrivals = Arrivals(interpreter, route, leasing, clock)
-        self._outcomes = Outcomes(route, timezone)
+        self._shift = _no_shift if database.clock is None else database.clock.shift
+        self._outcomes = Outcomes(route, timezone, self._shift)
         self._clock = clock
         self._watch: Watch | None = None
 
@@ -73,6 +75,8 @@ class Store:
 
         `hear` is told what other processes have written.
         """
+        with self.reading() as connection:
+            self._database.ask_time(connection)
         self._writer.start(lambda: hear(ANYTHING, ""))
         self._writer.call(_prepare, (sources, places))
         self.release_dead()
@@ -93,7 +97,11 @@ class Store:
     def accept(self, arrival: Arrival, then: Callable[[Accepted | Exception], None]) -> None:
         """Keep an arrival. `then` is told after it is committed and synced to disk, or why it is not: StoreError, or
         what the arrival itself raised. It must not wait for the store."""
-        self._writer.promise(self._arrivals.accept, arrival, then, INTAKE_TIMEOUT)
+        self._writer.promise(self._accept, arrival, then, INTAKE_TIMEOUT)
+
+    def _accept(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
+        arrivals = [one.moved(self._shift(one.received_at.timestamp())) for one in arrivals]
+        return self._arrivals.accept(connection, arrivals)
 
     def give_way(self) -> None:
         """Wait while posts come in crowds, a moment at most: a post that is not taken is lost, a delivery can wait."""
@@ -107,7 +115,12 @@ class Store:
 
     def claim(self, request: ClaimRequest) -> Claimed:
         """Lease what is due to a target."""
-        return cast(Claimed, self._writer.call(claim, request))
+        return cast(Claimed, self._writer.call(self._claim, request))
+
+    def _claim(self, connection: Connection, requests: Sequence[ClaimRequest]) -> list[Claimed]:
+        if any(self._shift(request.now) for request in requests):
+            return [Claimed(outdated=True)] * len(requests)
+        return claim(connection, requests)
 
     def claim_one(self, delivery: str, token: str, seconds: float) -> Claim | None:
         """Lease one delivery, if it is due."""
@@ -132,9 +145,11 @@ class Store:
 
     def release(self, claims: Sequence[Claim], then: Callable[[Exception | None], None]) -> None:
         """Give claims back untried, without waiting for it; `then` is told of each in the same way."""
-        now = self._clock()
         for one in claims:
-            self._writer.promise(release, (one, now), then, RELEASE_TIMEOUT)
+            self._writer.promise(self._release, one, then, RELEASE_TIMEOUT)
+
+    def _release(self, connection: Connection, claims: Sequence[Claim]) -> list[None]:
+        return release(connection, claims, self._clock())
 
     def release_dead(self) -> int:
         """Take back what processes of this machine had claimed that are dead by now; returns how many deliveries.
@@ -143,7 +158,10 @@ class Store:
         """
         with self.reading() as connection:
             dead = [lease for lease in leases_held(connection) if is_dead(lease)]
-        return cast(int, self._writer.call(release_leases, (dead, self._clock()))) if dead else 0
+        return cast(int, self._writer.call(self._release_leases, dead)) if dead else 0
+
+    def _release_leases(self, connection: Connection, leases: Sequence[Sequence[str]]) -> list[int]:
+        return release_leases(connection, leases, self._clock())
 
     def settle_targets(self, connector: str, targets: Sequence[str]) -> None:
         """Owe what waits for a connector to the targets it has now."""
@@ -167,9 +185,20 @@ class Store:
         request = TurnRequest(place, count, period, self._clock())
         return cast(float, self._writer.call(take_turns, request, TURN_TIMEOUT))
 
+    def follow_server(self) -> float:
+        """Where the clock of the server has jumped and this process leads, move what waits by as much; returns by how
+        many seconds."""
+        clock = self._database.clock
+        if clock is None or not clock.is_noticed or not self.leads():
+            return 0.0
+        jump = clock.jump
+        moved = cast(float, self._writer.call(follow_server, clock))
+        clock.follow(jump)
+        return moved
+
     def keep_time(self, offset: float) -> float:
-        """Move what waits by as much as the wall clock has jumped; returns by how many seconds. `offset`: by how many
-        seconds it is ahead of the time since the boot."""
+        """Move what waits by as much as the wall clock has jumped, where all go by that; returns by how many seconds.
+        `offset`: by how many seconds it is ahead of the time since the boot."""
         return cast(float, self._writer.call(keep_time, offset))
 
     def note_start(self, connector: str, error: str | None) -> None:
@@ -224,6 +253,10 @@ class Store:
             raise store_error(error, self._database.url) from error
 
 
+def _no_shift(_at: float) -> float:
+    return 0.0
+
+
 def prepare(connection: Connection, sources: Sequence[str], places: Sequence[Place]) -> None:
     """Make the rows of what is configured and has none yet."""
     insert_rows(
@@ -264,4 +297,5 @@ __all__ = [
     "Leasing",
     "Route",
     "Store",
+    "uptime",
 ]

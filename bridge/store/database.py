@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bridge.errors import StoreError
 from bridge.store import migrations
 from bridge.store.dialects import Hear, Watch, dialect_of
+from bridge.store.driver import execute
 
 
 class Database:
@@ -21,6 +22,8 @@ class Database:
         self.url = make_url(url)
         self.dialect = dialect_of(self.url)
         self.writer, self.reader = self.dialect.engines(self.url)
+        self.clock = self.dialect.clock()
+        """The clock of the server, by which all processes go; None where that is the machine's."""
         self._occupancy = self.dialect.occupy(self.url)
         self._presence = self.dialect.presence(self.url)
 
@@ -74,9 +77,14 @@ class Database:
             self.migrate()
         self.close()
 
+    def ask_time(self, connection: Connection) -> None:
+        """Learn what time it is by the server's clock, where there is one. Raises SQLAlchemy's errors."""
+        if self.clock is not None:
+            self.clock.ask(lambda columns: execute(connection, f"SELECT {columns}")[0])
+
     def watch(self, hear: Hear) -> Watch:
         """What a serving process keeps up beside its transactions."""
-        return self.dialect.watch(self.url, hear)
+        return self.dialect.watch(self.url, hear, self.clock)
 
     def close(self) -> None:
         """Close every connection; from now on the store may be restored."""

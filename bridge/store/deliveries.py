@@ -211,6 +211,18 @@ class Ending:
     contact: str | None = None
     health: Callable[[Health], Health] | None = None
 
+    def moved(self, jump: float) -> Ending:
+        """The same after the clock has jumped by so many seconds."""
+        meaning = self.health
+        return replace(
+            self,
+            at=self.at + jump,
+            due_at=self.due_at + jump,
+            hold_until=None if self.hold_until is None else self.hold_until + jump,
+            attempt=self.attempt and replace(self.attempt, started_at=self.attempt.started_at + jump),
+            health=meaning and (lambda health: meaning(health.moved(-jump)).moved(jump)),
+        )
+
 
 def end(connection: Connection, endings: Sequence[Ending]) -> dict[str, Ending]:
     """Write how deliveries ended, but only those whose lease is still held; returns what was written, by their ids."""
@@ -287,9 +299,9 @@ _RELEASE = (
 )
 
 
-def release(connection: Connection, claims: Sequence[tuple[Claim, float]]) -> list[None]:
-    """Give claims back untried, due at once: (claim, now)."""
-    rows = [{"of_id": claim.id, "token": claim.lease, "now": now} for claim, now in claims]
+def release(connection: Connection, claims: Sequence[Claim], now: float) -> list[None]:
+    """Give claims back untried, due at once."""
+    rows = [{"of_id": claim.id, "token": claim.lease, "now": now} for claim in claims]
     connection.execute(_RELEASE, sorted(rows, key=lambda row: str(row["of_id"])))
-    announce_due(connection, [claim.connector for claim, _ in claims])
+    announce_due(connection, [claim.connector for claim in claims])
     return [None] * len(claims)

@@ -50,11 +50,10 @@ def leases_held(connection: Connection) -> list[str]:
     return [lease for lease in connection.execute(query).scalars() if lease is not None]
 
 
-def release_leases(connection: Connection, dead: Sequence[tuple[Sequence[str], float]]) -> list[int]:
-    """Give back what was claimed under leases, so that it need not wait for their end: (leases, now); returns how many
-    each."""
+def release_leases(connection: Connection, dead: Sequence[Sequence[str]], now: float) -> list[int]:
+    """Give back what was claimed under leases, so that it need not wait for their end; returns how many each."""
     counts = []
-    for names, now in dead:
+    for names in dead:
         theirs = select(_c.id).where(_c.state == "pending", _c.lease.in_(names)).with_for_update(skip_locked=True)
         change = update(_deliveries).where(_c.id.in_(theirs)).values(lease=None, due_at=now)
         counts.append(connection.execute(change).rowcount)

@@ -36,17 +36,20 @@ class Concluded:
 
 
 class Outcomes:
-    """The work of concluding attempts, for the store's writer. Troubles are stamped in `timezone`."""
+    """The work of concluding attempts, for the store's writer. Troubles are stamped in `timezone`; `shift` says by how
+    much the clock has jumped since a moment."""
 
-    def __init__(self, route: Route, timezone: tzinfo) -> None:
+    def __init__(self, route: Route, timezone: tzinfo, shift: Callable[[float], float]) -> None:
         self._route = route
         self._timezone = timezone
+        self._shift = shift
 
     def conclude(self, connection: Connection, endings: Sequence[Ending]) -> list[Concluded]:
         """Write how deliveries ended and what that means for their targets.
 
         The health is folded inside the transaction, so that all processes on one store count the same failures.
         """
+        endings = [ending.moved(jump) if (jump := self._shift(ending.at)) else ending for ending in endings]
         ours = end(connection, endings)
         names = {ending.claim.connector for ending in endings}
         before = load_healths(connection, names)

@@ -174,7 +174,7 @@ heartbeat = Table(
     "heartbeat",
     metadata,
     # Written by /readyz: the only way to know that the store can be written is to write it.
-    # And what time was kept by, see timekeeping.py.
+    # And what time was kept by, see timekeeping.py and serverclock.py.
     Column("name", Text, primary_key=True),
     Column("beat_at", Float, nullable=False),
 )

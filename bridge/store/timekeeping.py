@@ -1,9 +1,9 @@
 """The wall clock may jump, and what waits moves along: set forward, it makes nothing due or too old; set back, it makes
 nothing wait longer.
 
-Kept with the store is by how much the wall clock is ahead of the time since the boot. So each jump is moved along with
-once: by one of all processes of the machine, or by the next one to start. Where several machines share a store, nothing
-is moved for the jump of one of them: their clocks have to be kept right.
+SQLite: kept with the store is by how much the wall clock is ahead of the time since the boot. So each jump is moved
+along with once: by one of all processes of the machine, or by the next one to start. PostgreSQL: nothing is moved for
+the clocks of the machines, as nobody goes by them; for that of the server it is moved once, see serverclock.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from sqlalchemy import Connection, delete, select, update
 
 from bridge.store import schema
 from bridge.store.bulk import insert_rows
+from bridge.store.dialects import ANYTHING, dialect_of
 from bridge.store.outcomes import load_healths, save_healths
-
-LEAST_JUMP = 10.0
-"""Seconds that count as a jump."""
+from bridge.store.serverclock import CLOCK, FRESH_SECONDS, LEAST_JUMP, ServerClock
 
 _marks = schema.heartbeat
 _waiting = schema.deliveries.c
@@ -47,6 +46,25 @@ def _keep_time(connection: Connection, mark: str, offset: float) -> float:
     connection.execute(update(_marks).where(_marks.c.name == mark).values(beat_at=offset))
     _move(connection, jump)
     return float(jump)
+
+
+def follow_server(connection: Connection, clocks: Sequence[ServerClock]) -> list[float]:
+    """Move what waits by as much as the clock of the server has jumped; returns by how many seconds, each: 0 where
+    another process has done it."""
+    return [_follow_server(connection, clock) for clock in clocks]
+
+
+def _follow_server(connection: Connection, clock: ServerClock) -> float:
+    dialect = dialect_of(connection)
+    dialect.lock_waiting(connection)
+    now, jump = clock(), clock.jump
+    beat = connection.execute(select(_marks.c.beat_at).where(_marks.c.name == CLOCK)).scalar()
+    if not jump or (beat is not None and abs(now + jump - beat) < FRESH_SECONDS):
+        return 0.0
+    _move(connection, jump)
+    insert_rows(connection, _marks, [{"name": CLOCK, "beat_at": clock() + jump}], replace=("beat_at",))
+    dialect.announce(connection, ANYTHING, [""])  # so that the others look what time it is
+    return jump
 
 
 def _move(connection: Connection, jump: float) -> None:

@@ -246,8 +246,14 @@ class Writer:
         """Commit the jobs, and those that `gather` adds to them once the transaction has begun."""
         if all(job.is_over for job in jobs):
             return
+
+        def begin(jobs: list[Job]) -> None:
+            if self._database.clock is not None and self._database.clock.jump:
+                self._database.ask_time(connection)
+            gather(jobs)
+
         try:
-            done = _transact(connection, jobs, gather)
+            done = _transact(connection, jobs, begin)
             if not self._is_damaged:
                 self.trouble = None
         except Exception as error:  # whatever one job raises must not fail the others
@@ -293,12 +299,12 @@ class Writer:
         return NEIGHBOUR_POLL if time.monotonic() < self._neighbour_until else FOREIGN_POLL
 
 
-def _transact(connection: Connection, jobs: list[Job], gather: Callable[[list[Job]], None]) -> list[tuple[Job, Any]]:
+def _transact(connection: Connection, jobs: list[Job], begin: Callable[[list[Job]], None]) -> list[tuple[Job, Any]]:
     """One transaction for all jobs that are not over, those of the same work together."""
     together: dict[Work, list[Job]] = {}
     done: list[tuple[Job, Any]] = []
     with connection.begin():
-        gather(jobs)  # what has come in while another process was writing
+        begin(jobs)  # it adds what has come in while another process was writing
         for job in jobs:
             if not job.is_over:
                 together.setdefault(job.work, []).append(job)

@@ -34,6 +34,7 @@ from bridge.store import Accepted, Claim, Database, Store, schema
 from bridge.store.leases import new_token
 from bridge.store.outcomes import change_health
 from bridge.store.replay import replay_dead, replay_ids
+from bridge.store.serverclock import Ask, ServerClock
 from bridge.testing import eventually
 from bridge.testing.stores import put_empty_store
 
@@ -67,6 +68,17 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.passed
+
+
+class ToldClock(ServerClock):
+    """That of a machine whose server says what `server` has."""
+
+    def __init__(self, server: Clock, machine: Clock) -> None:
+        super().__init__(machine.wall, machine.monotonic)
+        self._server = server
+
+    def ask(self, ask: Ask) -> None:
+        super().ask(lambda columns: (self._server.wall(), ask(columns)[1]))
 
 
 class Chat:
@@ -147,7 +159,8 @@ def connector(
 class Rig:
     """The core between the intake and the connectors, under a clock that stands still.
 
-    Two in one folder are two processes on one store; `clock` lets them live at the same time.
+    Two in one folder are two processes on one store; `clock` lets them live at the same time. With `server` all go by
+    that clock, the one of the database server, and `clock` is the machine's.
     """
 
     def __init__(
@@ -158,10 +171,15 @@ class Rig:
         silence: Mapping[str, float] | None = None,
         clean: Callable[[str], str] = lambda text: text,
         clock: Clock | None = None,
+        server: Clock | None = None,
         recorder: FlightRecorder | None = None,
     ) -> None:
         self.clock = clock or Clock()
         database = self._database = Database(_store_in(folder))
+        wall: Callable[[], float] = self.clock.wall
+        if server is not None:
+            wall = database.clock = ToldClock(server, self.clock)
+        self._wall = wall
         lanes: dict[Place, Lane] = {}
         token = self.token = new_token()
         self.store = Store(
@@ -169,13 +187,11 @@ class Rig:
             Interpreter("en", 10.0),
             Router([one for one, _ in chats], {"pbx": "TR"}).owed,
             leasing=leasing(token, lanes),
-            clock=self.clock.wall,
+            clock=wall,
         )
-        watch = SilenceWatch(self.store, silence or {}, self.clock.wall)
+        watch = SilenceWatch(self.store, silence or {}, wall)
         ages = {one.name: one.policy.max_age for one, _ in chats}
-        self.dispatcher = Dispatcher(
-            self.store, token, lanes, ages, [watch.look], self.clock.wall, self.clock.monotonic, recorder
-        )
+        self.dispatcher = Dispatcher(self.store, token, lanes, ages, [watch.look], wall, self.clock.monotonic, recorder)
         directories = Directories(list(lookups))
         for one, deliver in chats:
             for place in one.places:
@@ -188,7 +204,7 @@ class Rig:
                     clean,
                     self.dispatcher.done,
                     lambda *_: None,
-                    self.clock.wall,
+                    wall,
                     self.clock.monotonic,
                     recorder=recorder,
                 )
@@ -215,7 +231,7 @@ class Rig:
             raw={"call_uuid": call_id},
             connected={"answered": True, "hangup": False}.get(kind),
         )
-        at = datetime.fromtimestamp(self.clock.wall(), UTC)
+        at = datetime.fromtimestamp(self._wall(), UTC)
         answers: SimpleQueue[Accepted | Exception] = SimpleQueue()
         self.store.accept(Arrival(SOURCE, reading, str(next(_digests)), at), answers.put)
         answer = answers.get(timeout=20)
@@ -262,6 +278,11 @@ class Rig:
             now = self.clock.wall()
             _ = replay_ids(connection, ids, now) if ids else replay_dead(connection, None, now)
         self.dispatcher.notice_foreign_write()
+
+    def ask_time(self) -> None:
+        """Ask the server what time it is, as the listener does it once a second."""
+        with self.store.reading() as connection:
+            self._database.ask_time(connection)
 
     # --- what is kept -------------------------------------------------------------------------------------------
 

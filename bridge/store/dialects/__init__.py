@@ -18,6 +18,7 @@ from bridge.store.dialects.postgresql import Postgresql
 from bridge.store.dialects.sqlite import Sqlite
 from bridge.store.occupancy import Occupancy
 from bridge.store.presence import Presence
+from bridge.store.serverclock import ServerClock
 
 
 class Watch(Protocol):
@@ -80,8 +81,14 @@ class Dialect(Protocol):
     def version(self, connection: Connection) -> int:
         """A number that changes, on this connection, only when another one has written. Where `is_polled`."""
 
-    def watch(self, url: URL, hear: Hear) -> Watch:
-        """The watch of a process; `hear` is called on a thread of its own."""
+    def clock(self) -> ServerClock | None:
+        """The clock of the server, which its watch keeps right; None where all processes are on one machine."""
+
+    def now(self, connection: Connection) -> float:
+        """The time all processes go by, in seconds since the epoch, for who asks once."""
+
+    def watch(self, url: URL, hear: Hear, clock: ServerClock | None) -> Watch:
+        """The watch of a process; `hear` is called on a thread of its own, `clock` is what `clock` has made."""
 
     def announce(self, connection: Connection, kind: str, names: Iterable[str]) -> None:
         """Tell the other processes, as soon as the transaction is committed; one piece of news for each name."""
@@ -94,6 +101,9 @@ class Dialect(Protocol):
 
     def lock_feeds(self, connection: Connection) -> None:
         """Until the end of the transaction nobody else publishes."""
+
+    def lock_waiting(self, connection: Connection) -> None:
+        """Until the end of the transaction nobody else changes what waits, nor the healths, nor reads a beat."""
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         """The condition that a column has one of the values, and its parameters."""

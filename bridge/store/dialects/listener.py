@@ -1,4 +1,5 @@
-"""The listener: one connection that hears what other processes announce, and by which one process leads them all."""
+"""The listener: one connection that hears what other processes announce, by which one process leads them all, and which
+keeps the time."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.store.dialects.news import ANYTHING, Hear
+from bridge.store.serverclock import CLOCK, ServerClock
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -21,23 +24,30 @@ CHANNEL = "callbridge"
 MIGRATING, LEADING, PUBLISHING = 0x63616C6C, 0x6C656164, 0x66656564
 """The first halves of advisory locks of two halves; those of calls have one number and never meet them."""
 LOOK_SECONDS = 1.0
-"""Seconds between two looks whether the connection still works and whether nobody leads any more; and between two tries
-to connect."""
+"""Seconds between two looks whether the connection still works, whether nobody leads any more and what time it is; and
+between two tries to connect."""
+
+_BEAT = (
+    f"INSERT INTO heartbeat (name, beat_at) VALUES ('{CLOCK}', %s) "  # noqa: S608  # our own name
+    "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at"
+)
 
 _log = logging.getLogger("callbridge.store")
 
 
 class Listener:
-    """See `Watch`. `connect` opens a connection of psycopg's that commits by itself.
+    """See `Watch`. `connect` opens a connection of psycopg's that commits by itself; `clock` is kept right.
 
     Failure policy: a connection that breaks is opened anew until that works. This process does not lead meanwhile, and
     what it may have missed is heard as news of anything.
     """
 
-    def __init__(self, connect: Callable[[], Connection[Any]], hear: Hear) -> None:
+    def __init__(self, connect: Callable[[], Connection[Any]], hear: Hear, clock: ServerClock) -> None:
         self._connect = connect
         self._hear = hear
+        self._clock = clock
         self._leads = False
+        self._next_beat = 0.0
         self._told, self._tell = os.pipe()
         self._thread = threading.Thread(target=self._run, name="store-listener", daemon=True)
 
@@ -77,19 +87,36 @@ class Listener:
 
     def _listen(self, connection: Connection[Any]) -> None:
         """Until it is told to stop. Raises psycopg's errors where the connection breaks."""
+        is_new = True
         while True:
-            if not self._leads:
-                (self._leads,) = connection.execute("SELECT pg_try_advisory_lock(%s, 0)", [LEADING]).fetchone() or (
-                    False,
-                )
-            else:
-                connection.execute("SELECT 1")
+            self._look(connection, is_new=is_new)
+            is_new = False
             for news in connection.notifies(timeout=0):
                 kind, _, name = news.payload.partition(" ")
                 self._hear(kind, name)
             if self._is_told(LOOK_SECONDS, connection.fileno()):
                 connection.execute("SELECT pg_advisory_unlock_all()")  # sooner than the server sees that it is closed
                 return
+
+    def _look(self, connection: Connection[Any], *, is_new: bool) -> None:
+        """Lead, if nobody does, see what time it is, and say by which time all go.
+
+        Failure policy: where a connection was lost, nobody leads and the server is ahead, this machine was halted, and
+        that time has passed; it is not taken for a jump.
+        """
+        lead = "true" if self._leads else f"pg_try_advisory_lock({LEADING}, 0)"
+
+        def ask(columns: str) -> Any:
+            self._leads, *said = connection.execute(f"SELECT {lead}, {columns}").fetchone() or (False, 0.0, None)
+            return said
+
+        known = self._clock.jump
+        self._clock.ask(ask)
+        if is_new and self._leads and not known and self._clock.jump > 0:
+            self._clock.follow(self._clock.jump)
+        if self._leads and not self._clock.jump and time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + LOOK_SECONDS / 2
+            connection.execute(_BEAT, [self._clock()])
 
     def _is_told(self, seconds: float, *also: int) -> bool:
         """Whether it is to stop; waits for that, or for something to read in `also`."""

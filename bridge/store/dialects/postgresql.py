@@ -28,6 +28,7 @@ from bridge.errors import StoreError
 from bridge.store.dialects.listener import CHANNEL, MIGRATING, PUBLISHING, Listener
 from bridge.store.dialects.news import Hear
 from bridge.store.driver import execute
+from bridge.store.serverclock import ServerClock
 
 CONNECTION = {
     "connect_timeout": "5",  # seconds
@@ -118,8 +119,15 @@ class Postgresql:
     def version(self, _connection: Connection) -> int:
         return 0
 
-    def watch(self, url: URL, hear: Hear) -> Listener:
-        return Listener(partial(_connect, _engine(url, "AUTOCOMMIT", poolclass=NullPool)), hear)
+    def clock(self) -> ServerClock:
+        return ServerClock()
+
+    def now(self, connection: Connection) -> float:
+        now: float = execute(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")[0][0]
+        return now
+
+    def watch(self, url: URL, hear: Hear, clock: ServerClock | None) -> Listener:
+        return Listener(partial(_connect, _engine(url, "AUTOCOMMIT", poolclass=NullPool)), hear, clock or self.clock())
 
     def announce(self, connection: Connection, kind: str, names: Iterable[str]) -> None:
         news = [f"{kind} {name}" for name in sorted(set(names))]
@@ -140,6 +148,12 @@ class Postgresql:
     def lock_feeds(self, connection: Connection) -> None:
         # Numbers are given before the commit: without this, a reader could be past one that is committed later.
         execute(connection, "SELECT pg_advisory_xact_lock(%s, 0)", [PUBLISHING])
+
+    def lock_waiting(self, connection: Connection) -> None:
+        # Whoever has begun to change something ends first, and who comes after waits before it locks a row. Who sees
+        # that the clock has jumped waits before anything else: see serverclock.py.
+        execute(connection, "LOCK TABLE heartbeat IN ACCESS EXCLUSIVE MODE")
+        execute(connection, "LOCK TABLE connectors, deliveries IN EXCLUSIVE MODE")
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         return f"{column} = ANY(%s)", [list(values)]
@@ -190,6 +204,7 @@ def _connect(engine: Engine) -> Any:
         "SELECT set_config('idle_session_timeout', '10s', false) "
         "WHERE current_setting('server_version_num')::int >= 140000"
     )
+    connection.execute("SET synchronous_commit = off")  # a beat need not be on disk
     return connection
 
 

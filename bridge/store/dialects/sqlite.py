@@ -31,6 +31,7 @@ from bridge.store.dialects.news import Hear
 from bridge.store.driver import execute
 from bridge.store.occupancy import Occupancy
 from bridge.store.presence import Presence
+from bridge.store.serverclock import ServerClock
 
 BUSY_SECONDS = 5
 """How long a transaction waits for another process that writes, before it fails."""
@@ -99,7 +100,13 @@ class Sqlite:
         number: int = execute(connection, "PRAGMA data_version")[0][0]
         return number
 
-    def watch(self, url: URL, _hear: Hear) -> SqliteWatch:
+    def clock(self) -> None:
+        """There is no server."""
+
+    def now(self, _connection: Connection) -> float:
+        return time.time()
+
+    def watch(self, url: URL, _hear: Hear, _clock: ServerClock | None) -> SqliteWatch:
         return SqliteWatch(Path(f"{url.database}.leader"))
 
     def announce(self, _connection: Connection, _kind: str, _names: Iterable[str]) -> None:
@@ -113,6 +120,9 @@ class Sqlite:
 
     def lock_feeds(self, _connection: Connection) -> None:
         """Whoever writes has the file to himself."""
+
+    def lock_waiting(self, _connection: Connection) -> None:
+        """Whoever writes has the whole database."""
 
     def one_of(self, column: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
         return f"{column} IN ({', '.join('?' * len(values))})", values
