@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPResponse
@@ -94,6 +95,17 @@ def shorten_leases(_shot: Shot) -> None:
     lane.HANG_GRACE, lane.LEASE_MARGIN = 0.2, 0.5
 
 
+def set_clock(_shot: Shot) -> None:
+    """Let the wall clock be ahead by as many seconds as the file `clock` in the folder says."""
+    wall, file = time.time, Path("clock")
+
+    def set_by() -> float:
+        return wall() + (float(file.read_text()) if file.exists() else 0.0)
+
+    assert "bridge.app" not in sys.modules, "it knows the clock already"
+    time.time = set_by
+
+
 def is_retry(_lane: Lane, claims: Any, _contacts: Any) -> bool:
     return any(claim.step > 0 for claim in claims)
 
@@ -111,6 +123,7 @@ BOUNDARIES: dict[str, Callable[[Shot], None]] = {
     "while retrying": partial(at_call, Lane, "_call", when=is_retry),
     "while replaying": partial(at_call, Lane, "_call", when=is_replay),
     "under short leases": shorten_leases,
+    "the wall clock as a file says": set_clock,
     "read-only while there is a file of that name": read_only,
 }
 

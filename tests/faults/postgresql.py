@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bridge.testing import eventually
 from tests.bench.processes import family
-from tests.faults import kills, machines, outages, stopped
+from tests.faults import clocks, kills, machines, outages, stopped
 from tests.faults.judge import Verdict
 from tests.faults.stage import stage
 from tests.plugins_for_tests.cluster import Cluster, Tenant, find_binaries, running_cluster
@@ -35,6 +35,7 @@ def plays(each: int, seconds: float) -> Iterator[tuple[str, Callable[[Path], Ver
         "a worker stopped past its lease": _on(stopped.stop_past_lease),
         "of 4 bridges 2 killed, 1 added": _on(machines.kill_some, count=4, killed=2, added=1),
         "3 bridges restarted in turn, 6 times": _on(machines.restart_in_turn, count=3, rounds=2),
+        "a wall clock set forward and back an hour": _on(clocks.set_clock, posts=200),
         "it crashes 20 times under traffic": partial(crash, times=20),
         **{cause: partial(outage, cause=cause, seconds=seconds) for cause in CAUSES},
     }
