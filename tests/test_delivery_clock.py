@@ -128,3 +128,20 @@ def test_a_small_step_of_the_clock_moves_nothing(tmp_path: Path) -> None:
         bridge.settle()
 
         assert bridge.rows() == before
+
+
+@both_ways
+def test_what_comes_in_before_anybody_has_looked_at_the_clock_does_not_move_along(tmp_path: Path, hours: int) -> None:
+    gate = Gate()
+    with rig(tmp_path, (connector(), Chat(gate))) as bridge:
+        bridge.dispatcher.run_once()
+        bridge.clock.set_by = hours * HOUR
+        bridge.miss()
+        gate.wait_entered()
+        before = bridge.rows()[0]["due_at"]
+        bridge.dispatcher.run_once()
+
+        assert bridge.rows()[0]["due_at"] == before
+        gate.open()
+        bridge.settle()
+        assert bridge.states() == ["delivered"]

@@ -192,8 +192,9 @@ class Dispatcher:
     def _keep_time(self) -> None:
         jump = self._store.follow_server()
         offset = self._clock() - self._uptime()
-        if self._offset is None or abs(offset - self._offset) >= LEAST_JUMP:
-            jump = self._store.keep_time(offset) or jump
+        known = offset if self._offset is None else self._offset
+        if self._offset is None or abs(offset - known) >= LEAST_JUMP:
+            jump = self._store.keep_time(offset) or offset - known
             # Whoever has moved what waits: what is remembered here of when it is due is of the old time.
             self._offset, self._look_anew = offset, True
         if jump:

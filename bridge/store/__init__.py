@@ -60,14 +60,17 @@ class Store:
         *,
         leasing: Leasing | None = None,
         clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = uptime,
         timezone: tzinfo = UTC,
     ) -> None:
         self._database = database
-        self._writer = Writer(database)
+        self._writer = Writer(database, self._keep_time)
         self._arrivals = Arrivals(interpreter, route, leasing, clock)
         self._shift = _no_shift if database.clock is None else database.clock.shift
         self._outcomes = Outcomes(route, timezone, self._shift)
         self._clock = clock
+        self._uptime = uptime
+        self._offset: float | None = None
         self._watch: Watch | None = None
 
     def start(self, sources: Sequence[str], places: Sequence[Place], hear: Hear = lambda _kind, _name: None) -> None:
@@ -199,7 +202,20 @@ class Store:
     def keep_time(self, offset: float) -> float:
         """Move what waits by as much as the wall clock has jumped, where all go by that; returns by how many seconds.
         `offset`: by how many seconds it is ahead of the time since the boot."""
-        return cast(float, self._writer.call(keep_time, offset))
+        jump = cast(float, self._writer.call(keep_time, offset))
+        self._offset = offset
+        return jump
+
+    def _keep_time(self, connection: Connection) -> None:
+        """Before anything is written in the time after a jump, what is there moves along: the two could not be told
+        apart afterwards."""
+        if self._database.clock is not None:
+            if self._database.clock.jump:
+                self._database.ask_time(connection)
+            return
+        offset = self._clock() - self._uptime()
+        if self._offset is not None and abs(offset - self._offset) >= LEAST_JUMP:
+            keep_time(connection, [offset])  # the dispatcher hears of it in its next round
 
     def note_start(self, connector: str, error: str | None) -> None:
         """Remember how `bridge_start` of a connector went: `error` says why it failed, None that it did not."""

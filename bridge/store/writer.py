@@ -98,10 +98,11 @@ class Awaited(Job):
 
 
 class Writer:
-    """Runs work in transactions, one after the other, on one thread and one connection."""
+    """Runs work in transactions, one after the other, on one thread and one connection; each begins with `keep_time`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keep_time: Callable[[Connection], None] = lambda _connection: None) -> None:
         self._database = database
+        self._keep_time = keep_time
         self._dialect = database.dialect
         self._on_foreign_write: Callable[[], None] = lambda: None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -248,8 +249,7 @@ class Writer:
             return
 
         def begin(jobs: list[Job]) -> None:
-            if self._database.clock is not None and self._database.clock.jump:
-                self._database.ask_time(connection)
+            self._keep_time(connection)
             gather(jobs)
 
         try:

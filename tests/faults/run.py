@@ -17,7 +17,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import backlog, clients, destinations, inputs, kills, machines, outages, plugins, postgresql, stopped
+from tests.faults import (
+    backlog,
+    clients,
+    clocks,
+    destinations,
+    inputs,
+    kills,
+    machines,
+    outages,
+    plugins,
+    postgresql,
+    stopped,
+)
 from tests.faults.judge import Verdict
 
 OUTAGE_SECONDS = 30.0
@@ -36,6 +48,7 @@ def plays(count: int, fuzzing: int) -> Iterator[tuple[str, Play]]:
     yield "disk full", outages.fill_disk
     yield "damaged at the start", outages.refused_at_start
     yield "worker stopped", stopped.stop_past_lease
+    yield "SQLite: wall clock", partial(clocks.set_clock, store=None, posts=200)
     yield "SQLite: machines killed", partial(machines.kill_some, store=None, count=2, killed=1, added=0)
     yield "SQLite: machines restarted", partial(machines.restart_in_turn, store=None, count=3, rounds=2)
     yield from postgresql.plays(each=-(-each // 2), seconds=OUTAGE_SECONDS)

@@ -188,6 +188,7 @@ class Rig:
             Router([one for one, _ in chats], {"pbx": "TR"}).owed,
             leasing=leasing(token, lanes),
             clock=wall,
+            uptime=self.clock.monotonic,
         )
         watch = SilenceWatch(self.store, silence or {}, wall)
         ages = {one.name: one.policy.max_age for one, _ in chats}
