@@ -98,7 +98,7 @@ class Awaited(Job):
 
 
 class Writer:
-    """Runs work in transactions, one after the other, on one thread and one connection; each begins with `keep_time`."""
+    """Runs work in transactions, one after the other, on one thread and connection; each begins with `keep_time`."""
 
     def __init__(self, database: Database, keep_time: Callable[[Connection], None] = lambda _connection: None) -> None:
         self._database = database
