@@ -55,8 +55,8 @@ current: ContextVar[Exchange] = ContextVar("callbridge_http_exchange")
 
 
 TOLERANCE = 0.02
-"""Seconds by which a socket may miss its deadline: to set a timeout is a system call, and gives up the interpreter
-lock, so it is not done anew for every few bytes."""
+"""Seconds by which a socket may miss its deadline: to set a socket's timeout is a system call, and gives up the
+interpreter lock, so it is not done anew for every few bytes."""
 
 
 class _Socket(socket.socket):
