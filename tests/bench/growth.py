@@ -39,6 +39,7 @@ def measure_growth(rig: Rig) -> None:
             grow(folder / "callbridge.db", held, size, waiting=waiting)
             held = size
             bridge = BridgeProcess(folder, config)
+            sink.collect()  # what is left of the measurement before; the bridge delivers as soon as it is there
             try:
                 with place:
                     bridge.start()
@@ -84,7 +85,6 @@ class _Backlog:
 
 def _drain(rig: Rig, bridge: BridgeProcess, sink: Sink, waiting: int) -> _Backlog:
     """Have a backlog delivered while new calls come in."""
-    sink.collect()  # what is left of the measurement before
     pids = family(bridge.pid)
     arrived: dict[str, float] = {}
     began, before, memory = time.monotonic(), cpu_seconds(pids), 0.0
